@@ -1,0 +1,48 @@
+/** --help: what the command does, examples that work, every flag by group with its default. */
+import { type CollectorSwitch, type Option, optionTable } from "./options.ts";
+
+const intro = `Usage: ssh-reset-exporter [serve] [flags]
+
+Why did SSH say "Connection reset by peer"? Follows sshd's, systemd's and the kernel's
+own evidence on this host and serves it as Prometheus metrics.
+
+Examples:
+  ssh-reset-exporter
+      Serve on port 10922, with the sources that this host offers.
+  ssh-reset-exporter --source.logfile=/var/log/auth.log --source.from-beginning
+      Read a log file from its beginning, and follow it.
+  ssh-reset-exporter --source.journal.directory=/host/journal --path.procfs=/host/proc --path.rootfs=/host
+      In a container that mounts the host's folders.
+  ssh-reset-exporter --config.file=/etc/ssh-reset-exporter.yml --config.check
+      Check a configuration and end: exit code 0 if it is good, 2 if not.
+`;
+
+const commandFlags = `Command:
+  --config.file=PATH           YAML file with the same keys as the flags. Flags win. Read again on SIGHUP.
+  --config.check               Check the configuration and end.
+  --version                    Print the version and end.
+  --help                       Print this and end.
+`;
+
+export function helpText(collectors: readonly CollectorSwitch[]): string {
+  const groups = new Map<string, string[]>();
+  for (const [name, option] of optionTable(collectors)) {
+    groups.set(option.group, [...(groups.get(option.group) ?? []), flagLine(name, option)]);
+  }
+  const sections = [...groups].map(([group, lines]) => `${group}:\n${lines.join("\n")}\n`);
+  return [intro, ...sections, commandFlags].join("\n");
+}
+
+function flagLine(name: string, option: Option): string {
+  const flag = option.type === "switch" ? `--[no-]${name}` : `--${name}=${option.placeholder ?? "VALUE"}`;
+  const choices = option.type === "text" && option.choices ? ` One of ${option.choices.join(", ")}.` : "";
+  const head = `  ${flag}`.padEnd(30);
+  const gap = head.endsWith(" ") ? " " : `\n${" ".repeat(31)}`;
+  return `${head}${gap}${option.summary}${choices}${defaultNote(option)}`;
+}
+
+function defaultNote(option: Option): string {
+  const value = option.default;
+  if (value === undefined || (Array.isArray(value) && value.length === 0)) return "";
+  return ` Default: ${value === true ? "on" : value === false ? "off" : String(value)}.`;
+}

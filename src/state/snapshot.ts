@@ -1,0 +1,79 @@
+/**
+ * Snapshots in the state directory: load, commit, set aside what is broken. It does not know what it stores.
+ * A commit is atomic (write beside, fdatasync, rename(2)): a reader sees the old or the new one, never half of it.
+ */
+import { accessSync, constants, mkdirSync, readFileSync, renameSync, statSync } from "node:fs";
+import { open, rename } from "node:fs/promises";
+import { join } from "node:path";
+
+/** Raise it when the meaning of what is stored changes: an older exporter's snapshot is then set aside. */
+const formatVersion = 1;
+
+/** The state directory is not usable; the message names it and the step that mends it. */
+export class StateError extends Error {
+  override name = "StateError";
+}
+
+export interface Loaded {
+  /** What was committed last; undefined at the first start, or when it had to be set aside. */
+  readonly data: unknown;
+  /** A snapshot that could not be used: where it is kept now, and why. */
+  readonly setAside?: { readonly path: string; readonly reason: string };
+}
+
+/** `create`: make the directory (0700) when it is missing, for the default place only. Throws StateError. */
+export function openStateDirectory(directory: string, create: boolean): void {
+  try {
+    if (create) mkdirSync(directory, { recursive: true, mode: 0o700 });
+    if (!statSync(directory).isDirectory()) throw new StateError(`state directory "${directory}" is no directory`);
+    accessSync(directory, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch (error) {
+    if (error instanceof StateError) throw error;
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === "ENOENT") {
+      throw new StateError(
+        `state directory "${directory}" does not exist; make it with: install -d -m 0700 "${directory}"`,
+      );
+    }
+    throw new StateError(`state directory "${directory}" cannot be read and written: ${(error as Error).message}`);
+  }
+}
+
+export function loadSnapshot(directory: string, fileName: string): Loaded {
+  const path = join(directory, fileName);
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return { data: undefined };
+    throw new StateError(`cannot read "${path}": ${(error as Error).message}`);
+  }
+  try {
+    const snapshot = JSON.parse(text) as { version?: unknown; data?: unknown } | null;
+    if (snapshot?.version === formatVersion && snapshot.data !== undefined) return { data: snapshot.data };
+    return setAside(path, `it has version ${JSON.stringify(snapshot?.version)}, this exporter writes ${formatVersion}`);
+  } catch (error) {
+    return setAside(path, `it is damaged: ${(error as Error).message}`);
+  }
+}
+
+function setAside(path: string, reason: string): Loaded {
+  const kept = `${path}.broken`;
+  renameSync(path, kept);
+  return { data: undefined, setAside: { path: kept, reason } };
+}
+
+/** `data` is serialised at once, before the first await: it may change afterwards. Rejects on any write error. */
+export async function commitSnapshot(directory: string, fileName: string, data: unknown): Promise<void> {
+  const text = JSON.stringify({ version: formatVersion, data });
+  const path = join(directory, fileName);
+  const temporary = `${path}.new`;
+  const file = await open(temporary, "w", 0o600);
+  try {
+    await file.writeFile(text);
+    await file.datasync();
+  } finally {
+    await file.close();
+  }
+  await rename(temporary, path);
+}

@@ -1,0 +1,108 @@
+/**
+ * The express app: /metrics, the status page, health and readiness. It computes nothing: what it serves is handed in.
+ * 404 and 405 say what would work; no header tells the framework.
+ */
+import { promisify } from "node:util";
+import { gzip } from "node:zlib";
+import express, { type Express, type NextFunction, type Request, type Response } from "express";
+import { contentTypes, type Format, negotiate } from "../metrics/exposition.ts";
+import { landingPage, type Status } from "./landing-page.ts";
+
+const compress = promisify(gzip);
+
+export interface Site {
+  readonly telemetryPath: string;
+  /** The whole page in this format; `collect` names the only collectors wanted. Throws UnknownCollector. */
+  expose(format: Format, collect: readonly string[] | undefined): Promise<string>;
+  status(): Status;
+  /** Undefined when ready, else why not. */
+  notReady(): string | undefined;
+  onError(error: unknown, path: string): void;
+  /** Further pages, such as /probe. */
+  readonly routes?: Readonly<Record<string, express.Handler>>;
+}
+
+/** `?collect[]=` names a collector that does not exist or is off. */
+export class UnknownCollector extends Error {
+  override name = "UnknownCollector";
+}
+
+export function createApp(site: Site): Express {
+  const app = express();
+  app.disable("x-powered-by");
+  app.disable("etag");
+  app.set("query parser", (query: string) => new URLSearchParams(query.slice(0, 4096)));
+  app.set("case sensitive routing", true);
+  app.set("strict routing", true);
+  app.use(securityHeaders, onlyReading);
+  app.get("/", (_request, response) => {
+    response.type("html").send(landingPage(site.status(), site.telemetryPath));
+  });
+  app.get(site.telemetryPath, (request, response) => metrics(site, request, response));
+  app.get("/-/healthy", (_request, response) => plain(response, 200, "ssh-reset-exporter is healthy."));
+  app.get("/-/ready", (_request, response) => {
+    const reason = site.notReady();
+    plain(response, reason === undefined ? 200 : 503, reason ?? "ssh-reset-exporter is ready.");
+  });
+  for (const [path, handler] of Object.entries(site.routes ?? {})) app.get(path, handler);
+  app.use((_request, response) => {
+    const pages = ["/", site.telemetryPath, "/-/healthy", "/-/ready", ...Object.keys(site.routes ?? {})];
+    plain(response, 404, `Not found. There are: ${pages.join(", ")}`);
+  });
+  app.use((error: Error & { status?: number }, request: Request, response: Response, next: NextFunction) => {
+    if (response.headersSent) return next(error);
+    const status = error.status ?? 500;
+    if (status >= 500) site.onError(error, request.path);
+    plain(response, status, status >= 500 ? "Internal error; the exporter's log has it." : "Bad request.");
+  });
+  return app;
+}
+
+function securityHeaders(_request: Request, response: Response, next: NextFunction): void {
+  response.set({
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+  });
+  next();
+}
+
+function onlyReading(request: Request, response: Response, next: NextFunction): void {
+  if (request.method === "GET" || request.method === "HEAD") return next();
+  response.set("Allow", "GET, HEAD");
+  plain(response, 405, "Method not allowed. Only GET and HEAD are.");
+}
+
+async function metrics(site: Site, request: Request, response: Response): Promise<void> {
+  const format = negotiate(request.get("accept"));
+  const collect = (request.query as unknown as URLSearchParams).getAll("collect[]");
+  let text: string;
+  try {
+    text = await site.expose(format, collect.length > 0 ? collect : undefined);
+  } catch (error) {
+    if (error instanceof UnknownCollector) return plain(response, 400, error.message);
+    throw error;
+  }
+  response.set({ "Content-Type": contentTypes[format], Vary: "Accept, Accept-Encoding" });
+  if (!acceptsGzip(request.get("accept-encoding"))) {
+    response.end(text);
+    return;
+  }
+  response.set("Content-Encoding", "gzip").end(await compress(text, { level: 1 }));
+}
+
+/** RFC 9110, 12.5.3: `gzip` or `*`, unless its weight is 0. */
+export function acceptsGzip(header: string | undefined): boolean {
+  return (header ?? "")
+    .slice(0, 1000)
+    .split(",")
+    .some((part) => {
+      const [coding = "", weight = "q=1"] = part.split(";").map((piece) => piece.trim().toLowerCase());
+      return (coding === "gzip" || coding === "*") && Number(weight.replace(/^q=/, "")) > 0;
+    });
+}
+
+function plain(response: Response, status: number, text: string): void {
+  response.status(status).type("text/plain").send(`${text}\n`);
+}
