@@ -8,10 +8,24 @@ export interface HostPaths {
   readonly tracefs: string;
 }
 
-/** Broken = throws; absent = the subsystem is not there or not granted, which is no failure. */
+/** A part that is not there or not granted, and the step that would give it. */
+export interface Missing {
+  readonly reason: string;
+  readonly grant?: string;
+}
+
+/**
+ * Broken = throws; absent = the subsystem is not there or not granted, which is no failure.
+ * A reading with `errors` keeps the samples of its good parts and still counts as failed.
+ */
 export type Reading =
-  | { readonly status: "ok"; readonly samples: readonly Sample[] }
-  | { readonly status: "absent"; readonly reason: string; readonly grant?: string };
+  | {
+      readonly status: "ok";
+      readonly samples: readonly Sample[];
+      readonly missing?: readonly Missing[];
+      readonly errors?: readonly string[];
+    }
+  | ({ readonly status: "absent" } & Missing);
 
 export interface CollectorContext {
   readonly paths: HostPaths;
@@ -19,6 +33,38 @@ export interface CollectorContext {
   /** Ports that sshd listens on, as last seen. */
   readonly sshdPorts: () => readonly number[];
   readonly onWarning: (message: string, details?: Readonly<Record<string, unknown>>) => void;
+  /** Each new reading of the SSH sockets, for those who join it with events. */
+  readonly onSockets?: (reading: SocketReading) => void;
+}
+
+/** One TCP connection of sshd as the kernel's socket diagnosis shows it. Fields that the kernel left out are undefined. */
+export interface SshSocket {
+  readonly state: string;
+  readonly localAddress: string;
+  readonly localPort: number;
+  readonly address: string;
+  readonly port: number;
+  /** Bytes not yet acknowledged by the peer. */
+  readonly sendQueueBytes: number;
+  readonly rttMs?: number;
+  /** Retransmitted segments now in flight, and over the connection's life. */
+  readonly retransmitsNow: number;
+  readonly retransmitsTotal: number;
+  readonly lost: number;
+  readonly sacked: number;
+  readonly backoff: number;
+  readonly pathMtuBytes?: number;
+  readonly mssBytes?: number;
+  readonly bytesReceived: number;
+  readonly lastSentMs?: number;
+  readonly lastReceivedMs?: number;
+}
+
+export interface SocketReading {
+  readonly timeMs: number;
+  readonly sockets: readonly SshSocket[];
+  /** Sockets beyond the bound, not in `sockets`. */
+  readonly leftOut: number;
 }
 
 export interface Collector {
