@@ -1,0 +1,82 @@
+/**
+ * Counters are shown as they were committed: what /metrics shows is never beyond what the state directory holds, so
+ * after a kill -9 the log is read again from there and no counter steps back. At most one commit a second.
+ *
+ * When a commit fails (disk full) the counters go on in memory, and `sshreset_state_commit_success` says 0: an exporter
+ * that froze when the disk fills would be blind just when it is needed. After a restart the log is read again from the
+ * older position, so nothing is lost or counted twice even then.
+ */
+import type { Sample } from "../model/metric.ts";
+
+const shortestIntervalMs = 1000;
+
+export interface Committable {
+  /** True if the state has changed since it was last taken. */
+  dirty(): boolean;
+  /** JSON-safe; taken in the same synchronous step as the samples that belong to it. */
+  state(): unknown;
+  samples(): readonly Sample[];
+}
+
+export class Committer {
+  #shown: readonly Sample[] = [];
+  #committedAtMs = Number.NEGATIVE_INFINITY;
+  #running: Promise<void> | undefined;
+  #failing = false;
+  #commits = { success: 0, error: 0 };
+  readonly #subject: Committable;
+  readonly #write: (state: unknown) => Promise<void>;
+  readonly #onError: (error: unknown) => void;
+  readonly #nowMs: () => number;
+
+  constructor(
+    subject: Committable,
+    write: (state: unknown) => Promise<void>,
+    onError: (error: unknown) => void,
+    nowMs: () => number = () => performance.now(),
+  ) {
+    this.#subject = subject;
+    this.#write = write;
+    this.#onError = onError;
+    this.#nowMs = nowMs;
+  }
+
+  /** The samples of the last commit, after a new one if it is due. Scrapes at the same time share it. */
+  async samples(): Promise<readonly Sample[]> {
+    if (this.#nowMs() - this.#committedAtMs >= shortestIntervalMs) await this.commit();
+    else await this.#running;
+    const { success, error } = this.#commits;
+    return [
+      ...this.#shown,
+      { name: "sshreset_state_commit_success", value: this.#failing ? 0 : 1 },
+      { name: "sshreset_state_commits_total", labels: { result: "success" }, value: success },
+      { name: "sshreset_state_commits_total", labels: { result: "error" }, value: error },
+    ];
+  }
+
+  /** Never rejects: a failure is counted, shown and told to `onError` when it begins. */
+  commit(): Promise<void> {
+    this.#running ??= this.#commitOnce().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  async #commitOnce(): Promise<void> {
+    this.#committedAtMs = this.#nowMs();
+    const needed = this.#subject.dirty() || this.#failing || this.#shown.length === 0;
+    const samples = this.#subject.samples();
+    try {
+      if (needed) {
+        await this.#write(this.#subject.state());
+        this.#commits.success++;
+        this.#failing = false;
+      }
+    } catch (error) {
+      this.#commits.error++;
+      if (!this.#failing) this.#onError(error);
+      this.#failing = true;
+    }
+    this.#shown = samples;
+  }
+}

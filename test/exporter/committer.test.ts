@@ -1,0 +1,93 @@
+import { expect } from "chai";
+import { Committer } from "../../src/exporter/committer.ts";
+import type { Sample } from "../../src/model/metric.ts";
+
+/** A counter as the subject, a clock and a disk under the test's control. */
+function bench() {
+  const world = {
+    count: 0,
+    dirty: true,
+    nowMs: 0,
+    disk: undefined as unknown,
+    broken: false,
+    errors: 0,
+    held: undefined as (() => void) | undefined,
+  };
+  const committer = new Committer(
+    {
+      dirty: () => world.dirty,
+      state: () => ({ count: world.count }),
+      samples: () => [{ name: "count", value: world.count }],
+    },
+    async (state) => {
+      if (world.broken) throw new Error("ENOSPC");
+      if (world.held !== undefined)
+        await new Promise<void>((resolve) => {
+          world.held = resolve;
+        });
+      world.disk = state;
+    },
+    () => world.errors++,
+    () => world.nowMs,
+  );
+  return { world, committer };
+}
+const sampleValue = (samples: readonly Sample[], name: string, result?: string) =>
+  samples.find((sample) => sample.name === name && sample.labels?.["result"] === result)?.value;
+
+describe("exporter/committer", () => {
+  it("shows what is on disk, and no more", async () => {
+    const { world, committer } = bench();
+    world.count = 3;
+    expect(sampleValue(await committer.samples(), "count")).to.equal(3);
+    expect(world.disk).to.deep.equal({ count: 3 });
+    world.count = 5;
+    world.nowMs = 999;
+    expect(sampleValue(await committer.samples(), "count")).to.equal(3);
+    world.nowMs = 1000;
+    expect(sampleValue(await committer.samples(), "count")).to.equal(5);
+    expect(world.disk).to.deep.equal({ count: 5 });
+  });
+
+  it("shows the count of the moment the commit was taken, not of the moment it ended", async () => {
+    const { world, committer } = bench();
+    world.held = () => undefined;
+    world.count = 1;
+    const scrape = committer.samples();
+    world.count = 2;
+    await Promise.resolve();
+    world.held();
+    expect(sampleValue(await scrape, "count")).to.equal(1);
+    expect(world.disk).to.deep.equal({ count: 1 });
+  });
+
+  it("writes nothing when nothing has changed", async () => {
+    const { world, committer } = bench();
+    await committer.samples();
+    world.dirty = false;
+    world.disk = "untouched";
+    world.nowMs = 5000;
+    await committer.samples();
+    expect(world.disk).to.equal("untouched");
+  });
+
+  it("goes on counting when the disk is full, says so, and recovers", async () => {
+    const { world, committer } = bench();
+    await committer.samples();
+    world.broken = true;
+    for (const n of [1, 2]) {
+      world.count = n;
+      world.nowMs += 1000;
+      const samples = await committer.samples();
+      expect(sampleValue(samples, "count")).to.equal(n);
+      expect(sampleValue(samples, "sshreset_state_commit_success")).to.equal(0);
+      expect(sampleValue(samples, "sshreset_state_commits_total", "error")).to.equal(n);
+    }
+    expect(world.errors, "told once, when it begins").to.equal(1);
+    world.broken = false;
+    world.dirty = false;
+    world.nowMs += 1000;
+    expect(sampleValue(await committer.samples(), "sshreset_state_commit_success")).to.equal(1);
+    expect(world.disk).to.deep.equal({ count: 2 });
+  });
+});

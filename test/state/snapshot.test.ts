@@ -1,0 +1,79 @@
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect } from "chai";
+import { commitSnapshot, loadSnapshot, openStateDirectory, StateError } from "../../src/state/snapshot.ts";
+
+describe("state/snapshot", () => {
+  let directory: string;
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), "state-"));
+  });
+  afterEach(() => rmSync(directory, { recursive: true, force: true }));
+  const load = () => loadSnapshot(directory, "snapshot.json");
+
+  it("gives back what was committed, and nothing at the first start", async () => {
+    expect(load()).to.deep.equal({ data: undefined });
+    await commitSnapshot(directory, "snapshot.json", { positions: { logfile: { offset: 12 } } });
+    expect(load()).to.deep.equal({ data: { positions: { logfile: { offset: 12 } } } });
+    expect(statSync(join(directory, "snapshot.json")).mode & 0o777).to.equal(0o600);
+  });
+
+  it("stores what was there when the commit was asked for, not what came while it was written", async () => {
+    const data = { n: 1 };
+    const commit = commitSnapshot(directory, "snapshot.json", data);
+    data.n = 2;
+    await commit;
+    expect(load().data).to.deep.equal({ n: 1 });
+  });
+
+  it("sets a snapshot aside that is cut at any byte, and starts fresh", async () => {
+    await commitSnapshot(directory, "snapshot.json", { positions: { a: 1 } });
+    const whole = readFileSync(join(directory, "snapshot.json"));
+    for (let length = 0; length < whole.length; length++) {
+      writeFileSync(join(directory, "snapshot.json"), whole.subarray(0, length));
+      const { data, setAside } = load();
+      expect(data).to.equal(undefined);
+      expect(setAside?.reason).to.match(/^it is damaged: /);
+      expect(readFileSync(join(directory, "snapshot.json.broken"))).to.deep.equal(whole.subarray(0, length));
+      expect(existsSync(join(directory, "snapshot.json"))).to.equal(false);
+    }
+  });
+
+  it("sets a snapshot of another version aside", () => {
+    writeFileSync(join(directory, "snapshot.json"), '{"version":99,"data":{}}');
+    expect(load().setAside).to.deep.equal({
+      path: join(directory, "snapshot.json.broken"),
+      reason: "it has version 99, this exporter writes 1",
+    });
+  });
+
+  it("says what to do when the state directory is missing", () => {
+    const missing = join(directory, "missing");
+    expect(() => openStateDirectory(missing, false))
+      .to.throw(StateError)
+      .with.property(
+        "message",
+        `state directory "${missing}" does not exist; make it with: install -d -m 0700 "${missing}"`,
+      );
+    openStateDirectory(missing, true);
+    expect(statSync(missing).mode & 0o777).to.equal(0o700);
+  });
+
+  it("refuses a file in place of the directory", () => {
+    const file = join(directory, "file");
+    writeFileSync(file, "");
+    expect(() => openStateDirectory(file, false))
+      .to.throw(StateError)
+      .with.property("message", `state directory "${file}" is no directory`);
+  });
+
+  it("refuses a snapshot that cannot be read", () => {
+    const path = join(directory, "snapshot.json");
+    rmSync(path, { force: true });
+    // A folder in its place fails for every user; permissions would not stop root.
+    chmodSync(directory, 0o700);
+    openStateDirectory(path, true);
+    expect(load).to.throw(StateError, `cannot read "${path}": EISDIR`);
+  });
+});
