@@ -31,7 +31,7 @@ export function createApp(site: Site): Express {
   const app = express();
   app.disable("x-powered-by");
   app.disable("etag");
-  app.set("query parser", (query: string) => new URLSearchParams(query.slice(0, 4096)));
+  app.set("query parser", (query: string | null) => new URLSearchParams((query ?? "").slice(0, 4096)));
   app.set("case sensitive routing", true);
   app.set("strict routing", true);
   app.use(securityHeaders, onlyReading);
