@@ -1,0 +1,51 @@
+/** How the sshd families build the one event that most of their lines make: `sshd.ended`. */
+import type { Outcome, Phase } from "../model/connection.ts";
+import type { EndDetail, SshdEnded } from "../model/event.ts";
+import type { ConnectionId, Peer } from "./address.ts";
+
+export interface End {
+  readonly outcome: Outcome;
+  readonly detail: EndDetail;
+  readonly phase?: Phase | undefined;
+  readonly subjectPid?: number;
+}
+
+export function ended({ outcome, detail, phase, subjectPid }: End, peer: Peer): SshdEnded {
+  return {
+    kind: "sshd.ended",
+    outcome,
+    detail,
+    ...(phase !== undefined && { phase }),
+    ...(peer.address !== undefined && { address: peer.address }),
+    ...(peer.port !== undefined && { port: peer.port }),
+    ...(subjectPid !== undefined && { subjectPid }),
+  };
+}
+
+/**
+ * What a connection id and ` [preauth]` tell about the phase. Before 7.5 no user is named, so `kex` there means
+ * "before authentication ended": an earlier line of the same process may know better. Since 10.3 it may be `banner` too.
+ */
+export function phaseOf({ claims }: Pick<ConnectionId, "claims">, preauth: boolean): Phase | undefined {
+  if (claims === "authenticating" || claims === "invalid") return "auth";
+  if (claims === "user") return "session";
+  return preauth ? "kex" : undefined;
+}
+
+/** strerror(3) texts of a dead connection, and the outcome that each one is. EPIPE: a reset after the peer's own close (Linux tcp_reset). */
+const socketErrors: Readonly<Record<string, Outcome>> = {
+  "Connection reset by peer": "reset",
+  "Broken pipe": "closed",
+  "Connection closed by remote host": "closed",
+  "Connection timed out": "timeout",
+  "No route to host": "timeout",
+  "Network is unreachable": "timeout",
+  "Host is down": "timeout",
+  "Software caused connection abort": "reset",
+  "Connection refused": "error",
+  "Operation timed out": "timeout",
+};
+
+export function socketOutcome(errorText: string): Outcome | undefined {
+  return Object.hasOwn(socketErrors, errorText) ? socketErrors[errorText] : undefined;
+}

@@ -1,0 +1,74 @@
+/**
+ * Who really spoke. journald vouches for the fields that start with `_` (systemd.journal-fields(7)); an identifier alone
+ * proves nothing, since any local user may claim one. A plain file cannot tell at all: its records are believed, and
+ * docs/messages.md says so.
+ */
+import type { Event } from "../model/event.ts";
+import type { JournalFields, LogRecord } from "../model/record.ts";
+
+const sshdPrograms: ReadonlySet<string> = new Set(["sshd", "sshd-session", "sshd-auth"]);
+
+/** False: the record claims to come from a program that did not write it. It is not parsed, and worth counting apart. */
+export function isTrusted(record: LogRecord): boolean {
+  const { source, ident, journal } = record;
+  const traced = ident.startsWith("tcp_");
+  if (source === "tcp_trace" || traced) return source === "tcp_trace" && traced;
+  if (source === "kmsg") return ident === "kernel";
+  if (journal === undefined) return ident !== "systemd" || record.pid <= 1;
+  const { trusted } = journal;
+  switch (ident) {
+    case "kernel":
+      return trusted.transport === "kernel" && journal.facility === 0;
+    case "systemd":
+      return trusted.pid === 1 && trusted.transport !== "kernel";
+    case "systemd-oomd":
+    case "systemd-coredump":
+    case "systemd-journald":
+    case "rsyslogd":
+      return trusted.transport !== "kernel" && trusted.uid === 0 && wroteBy(trusted, ident);
+    default:
+      return trusted.transport !== "kernel" && spokeForSshd(trusted);
+  }
+}
+
+function wroteBy(trusted: JournalFields["trusted"], program: string): boolean {
+  return trusted.exe === undefined
+    ? trusted.comm === undefined || trusted.comm === program.slice(0, 15)
+    : basename(trusted.exe) === program;
+}
+
+/**
+ * A process that died before journald read /proc has no `_EXE`, sometimes not even a name. root is then believed, as it
+ * may forge anything; others only where a session's child would be.
+ */
+function spokeForSshd(trusted: JournalFields["trusted"]): boolean {
+  const { exe, comm, uid } = trusted;
+  const program = exe === undefined ? comm : basename(exe);
+  if (program !== undefined && !sshdPrograms.has(program)) return false;
+  if (uid === 0) return inSshdCgroup(trusted);
+  return program !== undefined && inLoginScope(trusted);
+}
+
+function inSshdCgroup({ unit, cgroup }: JournalFields["trusted"]): boolean {
+  const place = cgroup ?? unit;
+  if (place === undefined) return true;
+  return /(?:^|\/)(?:sshd?(?:@[^/]*)?\.service|session-[^/]+\.scope)(?:\/[^/]*)?$/.test(place);
+}
+
+function inLoginScope({ unit, cgroup }: JournalFields["trusted"]): boolean {
+  return /(?:^|\/)session-[^/]+\.scope$/.test(cgroup ?? unit ?? "");
+}
+
+/**
+ * After login a child of sshd runs as the user and reports the end of that user's session. A user's own sshd has the
+ * same program, user and scope: so nothing but the end of a session is taken from there.
+ */
+export function withinRights(event: Event, record: LogRecord): boolean {
+  const uid = record.journal?.trusted.uid;
+  if (uid === undefined || uid === 0 || !sshdPrograms.has(record.ident)) return true;
+  return event.kind === "sshd.ended" && (event.phase === undefined || event.phase === "session");
+}
+
+function basename(path: string): string {
+  return path.slice(path.lastIndexOf("/") + 1).replace(/ \(deleted\)$/, "");
+}
