@@ -1,0 +1,656 @@
+/**
+ * Joins events into connections with one end each: by pid before authentication, by (address, port) after it.
+ * Every end is held for a short join window, so that all lines and kernel events of it are heard whatever their order;
+ * then it is told once, and remembered so that what comes later adds nothing.
+ * Source: OpenSSH sshd.c, sshd-session.c, packet.c, serverloop.c, kex.c (who logs what with which pid); pam_unix(8);
+ * the kernel's tcp_receive_reset and tcp_send_reset trace events.
+ */
+import type { ConnectionEnd, Outcome, PeerClass, Phase } from "../model/connection.ts";
+import type { Event, SshdEnded, TcpResetEvent } from "../model/event.ts";
+import type { LogRecord } from "../model/record.ts";
+import { Recent } from "./recent.ts";
+
+/** What the end rests on, beside its own text. */
+export interface EndEvidence {
+  /** A kernel reset event belongs to this end: the reset was counted when the kernel told it. */
+  readonly kernelReset: boolean;
+}
+
+export interface ConnectionsOptions {
+  readonly onEnd: (end: ConnectionEnd, evidence: EndEvidence) => void;
+  readonly classify: (address: string, timeMs: number) => PeerClass;
+  /** Whether the kernel's reset events are readable: a session that closed without one was then not reset. */
+  readonly kernelVisible: () => boolean;
+  /** Time since the last segment received from the peer; undefined where sockets are not watched. */
+  readonly idleMsOf?: (address: string, port: number) => number | undefined;
+  /** Connections kept, 50,000 unless told. */
+  readonly capacity?: number;
+}
+
+/** How long an end waits for its other lines and events; wall time between ticks. */
+export const joinWindowMs = 1_000;
+/** An end is remembered for one to two turns. A socket in FIN_WAIT_2 can be reset for 60 s (tcp_fin_timeout). */
+const turnMs = 30_000;
+/** A longer gap between ticks means that this process did not run: it does not count against the join window. */
+const stalledMs = 5_000;
+const sweepMs = 60_000;
+const preauthMaxAgeMs = 10 * 60_000;
+const sessionMaxAgeMs = 30 * 24 * 3_600_000;
+const endingCapacity = 20_000;
+/** How many held ends are looked at for a partner that has no port or no address. */
+const partnerScan = 256;
+
+interface Ending {
+  timeMs: number;
+  deadlineMs: number;
+  outcome?: Outcome;
+  detail: string;
+  phase?: Phase;
+  count: number;
+  /** A log line or drop told the end: its outcome stands. */
+  logged: boolean;
+  received: boolean;
+  sent: boolean;
+  sessionClosed: boolean;
+  crashed: boolean;
+  idleMs?: number;
+}
+
+interface Connection {
+  /** `address port`; empty while the port is not known. */
+  key: string;
+  address?: string;
+  pid: number;
+  childPid: number;
+  /** The last phase that a line proved; undefined when its beginning was not seen. */
+  phase?: "banner" | "auth" | "session";
+  /** Wall time of the tick before it was first heard of. */
+  bornMs: number;
+  ending?: Ending;
+}
+
+/** What is remembered of an ended connection. */
+interface Ended {
+  timeMs: number;
+  pid: number;
+  authenticated: boolean;
+  received: boolean;
+  /** Under an address alone: ends without a port that no kernel event has claimed yet. */
+  unclaimed: number;
+}
+
+const keyOf = (address: string, port: number): string => `${address} ${port}`;
+const addressOf = (key: string): string => key.slice(0, key.indexOf(" "));
+const portOf = (key: string): number => Number(key.slice(key.indexOf(" ") + 1));
+
+export class Connections {
+  readonly #options: ConnectionsOptions;
+  readonly #capacity: number;
+  readonly #byKey = new Map<string, Connection>();
+  readonly #byPid = new Map<number, Connection>();
+  /** Oldest first: what a flood displaces. */
+  readonly #preauth = new Set<Connection>();
+  readonly #ending = new Set<Connection>();
+  readonly #ended = new Recent<string, Ended>(20_000);
+  readonly #endedPids = new Recent<number, true>(40_000);
+  #unkeyed = 0;
+  #nowMs = 0;
+  #turnedMs = 0;
+  #sweptMs = 0;
+  #evicted = 0;
+
+  constructor(options: ConnectionsOptions) {
+    this.#options = options;
+    this.#capacity = options.capacity ?? 50_000;
+  }
+
+  /** Connections forgotten without a seen end: too many, too old, or their process id was given to another. */
+  get evicted(): number {
+    return this.#evicted;
+  }
+
+  /** Open connections by the phase last proved; those waiting for the rest of their end are not open. */
+  open(): { banner: number; auth: number; session: number } {
+    const counts = { banner: 0, auth: 0, session: 0 };
+    for (const connection of this.#byKey.values()) {
+      if (connection.phase && !connection.ending) counts[connection.phase]++;
+    }
+    return counts;
+  }
+
+  /** Addresses of open authenticated connections, with repeats. */
+  *sessionAddresses(): Generator<string> {
+    for (const { key, phase, ending } of this.#byKey.values()) {
+      if (phase === "session" && !ending) yield addressOf(key);
+    }
+  }
+
+  handle(event: Event, record: LogRecord): void {
+    switch (event.kind) {
+      case "sshd.connection":
+        this.#begin(event.address, event.port, "banner", record);
+        return;
+      case "sshd.accepted":
+        this.#begin(event.address, event.port, "session", record);
+        return;
+      case "sshd.authentication_failed":
+        if (event.address !== undefined && event.port !== undefined) {
+          this.#begin(event.address, event.port, "auth", record);
+        } else {
+          const connection = this.#byPid.get(record.pid);
+          if (connection?.phase === "banner") connection.phase = "auth";
+        }
+        return;
+      case "sshd.ended":
+        this.#logged(event, record);
+        return;
+      case "sshd.drop":
+        this.#dropped(event.address, event.port, record);
+        return;
+      case "sshd.session_closed":
+        this.#sessionClosed(record);
+        return;
+      case "sshd.user_child": {
+        const connection = this.#byPid.get(record.pid);
+        if (!connection) return;
+        connection.childPid = event.childPid;
+        this.#takePid(event.childPid, connection, record);
+        return;
+      }
+      case "sshd.session_crash":
+        this.#crashed(event.pid ?? record.pid, event.address, true, record);
+        return;
+      case "kernel.crash":
+        this.#crashed(event.pid, undefined, false, record);
+        return;
+      case "oom.kill":
+        if (event.victim !== "other") this.#crashed(event.pid, undefined, false, record);
+        return;
+      case "tcp.reset_received":
+      case "tcp.reset_sent":
+        this.#kernelReset(event, record);
+        return;
+    }
+  }
+
+  /** Call at least once a second, with the wall clock: ends are told here. */
+  tick(nowMs: number): void {
+    const gap = nowMs - this.#nowMs;
+    if (this.#nowMs !== 0 && (gap > stalledMs || gap < 0)) {
+      const shift = gap < 0 ? gap : gap - joinWindowMs;
+      for (const { ending } of this.#ending) if (ending) ending.deadlineMs += shift;
+      if (gap < 0) this.#turnedMs = this.#sweptMs = nowMs;
+    }
+    this.#nowMs = nowMs;
+    for (const connection of this.#ending) {
+      if (connection.ending && connection.ending.deadlineMs <= nowMs) this.#tell(connection);
+    }
+    if (nowMs - this.#turnedMs >= turnMs) {
+      this.#ended.turn();
+      this.#endedPids.turn();
+      this.#turnedMs = nowMs;
+    }
+    if (nowMs - this.#sweptMs >= sweepMs) {
+      this.#sweep();
+      this.#sweptMs = nowMs;
+    }
+  }
+
+  /** JSON-safe: restored, it goes on exactly as if nothing had happened. */
+  snapshot(): unknown {
+    const rows = new Set([...this.#byKey.values(), ...this.#byPid.values(), ...this.#ending]);
+    return {
+      nowMs: this.#nowMs,
+      turnedMs: this.#turnedMs,
+      sweptMs: this.#sweptMs,
+      evicted: this.#evicted,
+      connections: [...rows].map((connection) => ({
+        ...connection,
+        pids: [connection.pid, connection.childPid].filter((pid) => this.#byPid.get(pid) === connection),
+      })),
+      /** Order of the held ends and of the displaceable ones, by place in `connections`. */
+      ending: places(rows, this.#ending),
+      preauth: places(rows, this.#preauth),
+      ended: this.#ended.snapshot(),
+      endedPids: this.#endedPids.snapshot(),
+    };
+  }
+
+  /** Into a new instance only. Throws on anything but a snapshot. */
+  restore(saved: unknown): void {
+    const state = saved as {
+      nowMs: number;
+      turnedMs: number;
+      sweptMs: number;
+      evicted: number;
+      connections: (Connection & { pids: number[] })[];
+      ending: number[];
+      preauth: number[];
+      ended: unknown;
+      endedPids: unknown;
+    };
+    this.#nowMs = state.nowMs;
+    this.#turnedMs = state.turnedMs;
+    this.#sweptMs = state.sweptMs;
+    this.#evicted = state.evicted;
+    const rows = state.connections.map(({ pids, ...connection }) => {
+      if (connection.key !== "") this.#byKey.set(connection.key, connection);
+      for (const pid of pids) this.#byPid.set(pid, connection);
+      return connection;
+    });
+    for (const place of state.ending) this.#ending.add(at(rows, place));
+    for (const place of state.preauth) this.#preauth.add(at(rows, place));
+    this.#unkeyed = [...this.#ending].filter(({ key }) => key === "").length;
+    this.#ended.restore(state.ended);
+    this.#endedPids.restore(state.endedPids);
+  }
+
+  #begin(address: string, port: number | undefined, phase: "banner" | "auth" | "session", record: LogRecord): void {
+    const key = port === undefined ? "" : keyOf(address, port);
+    let connection = key === "" ? this.#byPid.get(record.pid) : this.#byKey.get(key);
+    if (connection && !this.#continues(connection, phase, record)) {
+      this.#vanish(connection, record);
+      connection = undefined;
+    }
+    if (!connection && key !== "") {
+      const ended = this.#ended.get(key);
+      if (ended && ended.pid === 0 && record.timeMs <= ended.timeMs) {
+        // The kernel told this one's end before the log told its beginning.
+        ended.pid = record.pid;
+        ended.authenticated ||= phase === "session";
+        this.#endedPids.set(record.pid, true);
+        return;
+      }
+      this.#ended.delete(key);
+    }
+    connection ??= this.#add(key, address);
+    if (connection.phase !== "session" && !(connection.phase === "auth" && phase === "banner")) {
+      connection.phase = phase;
+      if (phase === "session") this.#preauth.delete(connection);
+    }
+    if (connection.pid !== record.pid) {
+      connection.pid = record.pid;
+      this.#takePid(record.pid, connection, record);
+    }
+  }
+
+  /** Whether a line about a beginning or an attempt belongs to this connection, or to a new one on the same port. */
+  #continues(connection: Connection, phase: string, record: LogRecord): boolean {
+    // The kernel can be faster than the log: lines from before its reset still belong to it.
+    if (connection.ending) return !connection.ending.logged && record.timeMs <= connection.ending.timeMs;
+    if (connection.pid !== 0 && record.pid !== 0 && connection.pid !== record.pid) return false;
+    return !(phase === "banner" && connection.phase === "session");
+  }
+
+  /** A process id belongs to one process: whoever had it before is gone. */
+  #takePid(pid: number, connection: Connection, record: LogRecord): void {
+    if (pid === 0) return;
+    const before = this.#byPid.get(pid);
+    if (before && before !== connection) this.#vanish(before, record);
+    this.#endedPids.delete(pid);
+    this.#byPid.set(pid, connection);
+  }
+
+  /** It ended and nobody said so: a session's end is told as what it looks like, anything else is only forgotten. */
+  #vanish(connection: Connection, record: LogRecord): void {
+    if (connection.ending) {
+      this.#tell(connection);
+    } else if (connection.phase === "session") {
+      this.#startEnding(connection, record).sessionClosed = true;
+      this.#tell(connection);
+    } else {
+      this.#evict(connection);
+    }
+  }
+
+  #logged(event: SshdEnded, record: LogRecord): void {
+    const pid = event.subjectPid ?? record.pid;
+    const connection = this.#findEnded(event.address, event.port, pid, record);
+    if (!connection) return;
+    const ending = connection.ending ?? this.#startEnding(connection, record);
+    if (!ending.logged) {
+      ending.outcome = event.outcome;
+      ending.detail = event.detail;
+      ending.logged = true;
+    }
+    if (event.phase !== undefined) ending.phase ??= event.phase;
+    if (connection.key === "") this.#joinKernelReset(connection);
+  }
+
+  /** The connection that a line about an end speaks of; undefined when that end was told already. */
+  #findEnded(
+    address: string | undefined,
+    port: number | undefined,
+    pid: number,
+    record: LogRecord,
+  ): Connection | undefined {
+    const key = address !== undefined && port !== undefined ? keyOf(address, port) : "";
+    if (key !== "") {
+      const connection = this.#byKey.get(key);
+      if (connection) {
+        const another = connection.ending?.logged && connection.phase !== "session" && differ(connection.pid, pid);
+        if (!another) return connection;
+        this.#tell(connection);
+      }
+    }
+    const companion = pid === 0 ? undefined : this.#byPid.get(pid);
+    if (companion) {
+      if (address === undefined || companion.key === key) return companion;
+      if (companion.key !== "" && port === undefined && addressOf(companion.key) === address) return companion;
+      if (companion.key === "" && (companion.address === undefined || companion.address === address)) {
+        companion.address ??= address;
+        if (key !== "") this.#giveKey(companion, key);
+        return companion;
+      }
+    }
+    if (key !== "") {
+      const ended = this.#ended.get(key);
+      const reused = ended && !ended.authenticated && differ(ended.pid, pid) && record.timeMs >= ended.timeMs;
+      if (ended && !reused) {
+        if (pid !== 0) this.#endedPids.set(pid, true);
+        return undefined;
+      }
+    } else if (pid !== 0 && this.#endedPids.get(pid)) {
+      return undefined;
+    }
+    const connection = this.#add(key, address);
+    connection.pid = pid;
+    if (pid !== 0 && !companion) this.#byPid.set(pid, connection);
+    return connection;
+  }
+
+  #dropped(address: string | undefined, port: number | undefined, record: LogRecord): void {
+    const key = address !== undefined && port !== undefined ? keyOf(address, port) : "";
+    let connection = this.#byKey.get(key);
+    if (connection && (connection.phase || connection.ending?.logged)) {
+      this.#vanish(connection, record);
+      connection = undefined;
+    }
+    const ended = this.#ended.get(key);
+    if (!connection && ended?.pid === 0 && !ended.authenticated && record.timeMs <= ended.timeMs) return;
+    connection ??= this.#add(key, address);
+    const ending = connection.ending ?? this.#startEnding(connection, record);
+    ending.outcome = "dropped";
+    ending.detail = "drop";
+    ending.logged = true;
+  }
+
+  /** pam_unix's line: the last thing a session says, after its disconnect if it had one. */
+  #sessionClosed(record: LogRecord): void {
+    const connection = this.#byPid.get(record.pid);
+    if (connection) {
+      const ending = connection.ending ?? this.#adoptNameless(connection) ?? this.#startEnding(connection, record);
+      ending.sessionClosed = true;
+      return;
+    }
+    if (this.#endedPids.get(record.pid)) return;
+    // A session from before the start. Its own line, if it had one, came just before from the child's pid.
+    let latest: Ending | undefined;
+    for (const { ending, phase } of this.#ending) {
+      const postauth = !ending?.phase || ending.phase === "session";
+      if (ending && !phase && postauth && !ending.sessionClosed) latest = ending;
+    }
+    if (latest) {
+      latest.sessionClosed = true;
+      if (record.pid !== 0) this.#endedPids.set(record.pid, true);
+      return;
+    }
+    const unseen = this.#add("", undefined);
+    unseen.pid = record.pid;
+    this.#startEnding(unseen, record).sessionClosed = true;
+  }
+
+  /** Up to 7.6 the child's timeout and write errors have no address, and its pid is linked only at VERBOSE. */
+  #adoptNameless(connection: Connection): Ending | undefined {
+    if (this.#unkeyed === 0) return undefined;
+    for (const other of this.#ending) {
+      const ending = other.ending;
+      if (!ending || other.key !== "" || other.address !== undefined || other.phase) continue;
+      if (ending.phase && ending.phase !== "session") continue;
+      this.#forget(other);
+      if (other.pid !== 0) this.#endedPids.set(other.pid, true);
+      connection.ending = ending;
+      this.#ending.add(connection);
+      return ending;
+    }
+    return undefined;
+  }
+
+  /** A process of this connection died. `told`: by sshd itself, so that it counts even for a pid not seen before. */
+  #crashed(pid: number, address: string | undefined, told: boolean, record: LogRecord): void {
+    let connection = pid === 0 ? undefined : this.#byPid.get(pid);
+    if (!connection) {
+      if (!told || this.#endedPids.get(pid)) return;
+      connection = this.#add("", address);
+      connection.pid = pid;
+      if (pid !== 0) this.#byPid.set(pid, connection);
+    }
+    const ending = connection.ending ?? this.#startEnding(connection, record);
+    ending.crashed = true;
+  }
+
+  #kernelReset(event: TcpResetEvent, record: LogRecord): void {
+    if (event.address === undefined || event.port === undefined) return;
+    const received = event.kind === "tcp.reset_received";
+    const key = keyOf(event.address, event.port);
+    let connection = this.#byKey.get(key);
+    if (received && connection?.ending?.received) {
+      // A socket is reset once: this is the next connection on the same port.
+      this.#tell(connection);
+      connection = undefined;
+    } else if (!connection) {
+      const ended = this.#ended.get(key);
+      if (ended && !(received && ended.received)) {
+        ended.received ||= received;
+        return;
+      }
+    }
+    if (!connection) {
+      // A segment to a port where no socket is left ends nothing.
+      if (!received && event.reason === "no_socket") return;
+      const portless = this.#ended.get(event.address);
+      if (portless && portless.unclaimed > 0) {
+        portless.unclaimed--;
+        return;
+      }
+      connection = this.#portlessEnding(event.address, received);
+      if (connection) this.#giveKey(connection, key);
+      else connection = this.#add(key, event.address);
+    }
+    const ending = connection.ending ?? this.#startEnding(connection, record);
+    if (received) ending.received = true;
+    else ending.sent = true;
+  }
+
+  /** A held end without a port that this kernel reset can belong to. */
+  #portlessEnding(address: string, received: boolean): Connection | undefined {
+    if (this.#unkeyed === 0) return undefined;
+    let scanned = 0;
+    for (const connection of this.#ending) {
+      if (connection.key !== "") continue;
+      if (connection.address === address || (received && isNamelessReset(connection))) return connection;
+      if (++scanned >= partnerScan) return undefined;
+    }
+    return undefined;
+  }
+
+  /** The same in the other order: a held kernel reset that this end without a port explains. */
+  #joinKernelReset(connection: Connection): void {
+    const nameless = isNamelessReset(connection);
+    if (!nameless && connection.address === undefined) return;
+    let scanned = 0;
+    for (const other of this.#ending) {
+      const ending = other.ending;
+      if (!ending || other.phase || ending.logged || !(ending.received || ending.sent)) continue;
+      if (nameless ? ending.received : addressOf(other.key) === connection.address) {
+        const { key } = other;
+        this.#forget(other);
+        this.#giveKey(connection, key);
+        if (connection.ending) {
+          connection.ending.received = ending.received;
+          connection.ending.sent = ending.sent;
+        }
+        return;
+      }
+      if (++scanned >= partnerScan) return;
+    }
+  }
+
+  #add(key: string, address: string | undefined): Connection {
+    const connection: Connection = { key, pid: 0, childPid: 0, bornMs: this.#nowMs };
+    if (key === "") {
+      if (address !== undefined) connection.address = detached(address);
+    } else {
+      this.#byKey.set(key, connection);
+      if (this.#byKey.size > this.#capacity) {
+        const [oldest] = this.#preauth.size > 0 ? this.#preauth : this.#byKey.values();
+        if (oldest?.ending) this.#tell(oldest);
+        else if (oldest) this.#evict(oldest);
+      }
+    }
+    this.#preauth.add(connection);
+    return connection;
+  }
+
+  #giveKey(connection: Connection, key: string): void {
+    if (connection.ending) this.#unkeyed--;
+    connection.key = key;
+    delete connection.address;
+    this.#byKey.set(key, connection);
+  }
+
+  #startEnding(connection: Connection, record: LogRecord): Ending {
+    const heardMs =
+      this.#nowMs === 0 ? record.timeMs : Math.min(Math.max(record.timeMs, this.#nowMs), this.#nowMs + 60_000);
+    const ending: Ending = {
+      timeMs: record.timeMs,
+      deadlineMs: heardMs + joinWindowMs,
+      detail: "other",
+      count: record.count,
+      logged: false,
+      received: false,
+      sent: false,
+      sessionClosed: false,
+      crashed: false,
+    };
+    if (connection.phase === "session" && connection.key !== "") {
+      const idleMs = this.#options.idleMsOf?.(addressOf(connection.key), portOf(connection.key));
+      if (idleMs !== undefined) ending.idleMs = idleMs;
+    }
+    connection.ending = ending;
+    this.#ending.add(connection);
+    if (connection.key === "") this.#unkeyed++;
+    if (this.#ending.size > endingCapacity) {
+      const [oldest] = this.#ending;
+      if (oldest && oldest !== connection) this.#tell(oldest);
+    }
+    return ending;
+  }
+
+  #tell(connection: Connection): void {
+    const { ending } = connection;
+    if (!ending) return;
+    this.#forget(connection);
+    this.#remember(connection, ending);
+    const address = connection.key === "" ? connection.address : addressOf(connection.key);
+    this.#options.onEnd(
+      {
+        timeMs: ending.timeMs,
+        phase: phaseOf(connection, ending),
+        outcome: this.#outcomeOf(connection, ending),
+        detail: detailOf(ending),
+        peerClass: address === undefined ? "unknown" : this.#options.classify(address, ending.timeMs),
+        count: ending.count,
+        ...(address !== undefined && { address }),
+        ...(connection.key !== "" && { port: portOf(connection.key) }),
+        ...(ending.idleMs !== undefined && { idleMs: ending.idleMs }),
+      },
+      { kernelReset: ending.received || ending.sent },
+    );
+  }
+
+  #outcomeOf(connection: Connection, ending: Ending): Outcome {
+    if (ending.crashed) return "error";
+    if (ending.outcome) return ending.outcome;
+    if (ending.received || ending.sent) return "reset";
+    // Not seen from its start: that it is gone is no evidence of anything abnormal.
+    if (!connection.phase) return "closed";
+    return this.#options.kernelVisible() ? "closed" : "error";
+  }
+
+  #remember(connection: Connection, ending: Ending): void {
+    const { key, pid, childPid } = connection;
+    if (pid !== 0) this.#endedPids.set(pid, true);
+    if (childPid !== 0) this.#endedPids.set(childPid, true);
+    const authenticated = connection.phase === "session" || ending.sessionClosed;
+    if (key !== "") {
+      this.#ended.set(key, { timeMs: ending.timeMs, pid, authenticated, received: ending.received, unclaimed: 0 });
+    } else if (connection.address !== undefined) {
+      const unclaimed = (this.#ended.get(connection.address)?.unclaimed ?? 0) + 1;
+      this.#ended.set(connection.address, { timeMs: ending.timeMs, pid, authenticated, received: false, unclaimed });
+    }
+  }
+
+  #evict(connection: Connection): void {
+    this.#evicted++;
+    this.#forget(connection);
+  }
+
+  #forget(connection: Connection): void {
+    if (connection.ending && connection.key === "") this.#unkeyed--;
+    if (this.#byKey.get(connection.key) === connection) this.#byKey.delete(connection.key);
+    if (this.#byPid.get(connection.pid) === connection) this.#byPid.delete(connection.pid);
+    if (this.#byPid.get(connection.childPid) === connection) this.#byPid.delete(connection.childPid);
+    this.#preauth.delete(connection);
+    this.#ending.delete(connection);
+  }
+
+  #sweep(): void {
+    for (const connection of [...this.#preauth]) {
+      if (!connection.ending && this.#nowMs - connection.bornMs > preauthMaxAgeMs) this.#evict(connection);
+    }
+    for (const connection of [...this.#byKey.values(), ...this.#byPid.values()]) {
+      if (!connection.ending && this.#nowMs - connection.bornMs > sessionMaxAgeMs) this.#evict(connection);
+    }
+  }
+}
+
+function phaseOf(connection: Connection, ending: Ending): Phase {
+  if (ending.outcome === "dropped" || ending.outcome === "refused") return ending.phase ?? "connect";
+  if (connection.phase === "session") return "session";
+  if (ending.phase && ending.phase !== "session") return ending.phase;
+  if (connection.phase) return connection.phase;
+  if (ending.phase === "session" || ending.sessionClosed || ending.crashed) return "unknown";
+  if (!ending.logged) return "connect";
+  if (ending.detail === "login_grace") return "auth";
+  // 8.3 to 10.2: a banner that never came reads like a session's end; a session's would have been followed by PAM.
+  return ending.outcome === "closed" || ending.outcome === "reset" ? "banner" : "unknown";
+}
+
+function detailOf(ending: Ending): string {
+  if (ending.crashed) return "crash";
+  if (ending.logged) return ending.detail;
+  return ending.received || ending.sent ? "kernel" : "session_closed";
+}
+
+/** 8.0 to 8.2 tell a reset before the banner without an address, older ones any reset. */
+function isNamelessReset(connection: Connection): boolean {
+  return connection.address === undefined && connection.ending?.outcome === "reset";
+}
+
+const differ = (one: number, other: number): boolean => one !== 0 && other !== 0 && one !== other;
+
+/** A copy that does not keep the chunk it was cut from alive. */
+export const detached = (text: string): string => Buffer.from(text, "latin1").toString("latin1");
+
+function places<T>(rows: Set<T>, subset: Set<T>): number[] {
+  const index = new Map<T, number>();
+  for (const row of rows) index.set(row, index.size);
+  return [...subset].flatMap((row) => index.get(row) ?? []);
+}
+
+function at<T>(rows: readonly T[], place: number): T {
+  const row = rows[place];
+  if (row === undefined) throw new Error(`connections: no entry ${place} in a snapshot of ${rows.length}`);
+  return row;
+}
