@@ -35,6 +35,14 @@ export interface CollectorContext {
   readonly onWarning: (message: string, details?: Readonly<Record<string, unknown>>) => void;
   /** Each new reading of the SSH sockets, for those who join it with events. */
   readonly onSockets?: (reading: SocketReading) => void;
+  /** Resets that the kernel accepted (tcp.reset_received) in the last minute or so; undefined where its events are not read. */
+  readonly recentResets?: () => readonly ReceivedReset[];
+}
+
+export interface ReceivedReset {
+  readonly timeMs: number;
+  readonly address: string;
+  readonly port: number;
 }
 
 /** One TCP connection of sshd as the kernel's socket diagnosis shows it. Fields that the kernel left out are undefined. */

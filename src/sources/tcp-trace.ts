@@ -44,8 +44,11 @@ const ownInstance = /^ssh-reset-exporter-(\d+)$/;
 const events = ["tcp_receive_reset", "tcp_send_reset"] as const;
 type EventName = (typeof events)[number];
 
-/** Text read in one poll: 26,000 events a second at 100 ms. What comes faster overruns the ring buffer, and is counted. */
-const bytesPerPoll = 512 * 1024;
+/**
+ * Text read in one poll, some 50,000 events a second at 100 ms: bounds the work that a scan of closed ports can cause,
+ * whose resets the kernel cannot filter by port. What comes faster overruns the ring buffer, and is counted.
+ */
+const bytesPerPoll = 1024 * 1024;
 const bufferBytesOfAllCpus = 16 * 1024 * 1024;
 const statsEveryMs = 5_000;
 
@@ -84,7 +87,7 @@ export function createTcpTraceSource(options: TcpTraceOptions): Source {
       lost = 0;
       if (signal === undefined) continue;
       if (signal.aborted) return;
-      await delay(lines.length >= 1000 ? 1 : pollMs, undefined, { signal }).catch(() => undefined);
+      await delay(pollMs, undefined, { signal }).catch(() => undefined);
     }
   }
 
@@ -188,6 +191,11 @@ export function prepareInstance(tracefs: string, ports: readonly number[], group
   for (const folder of cpuFolders) grantGroup(join(folder, "stats"), group, 0o440);
   for (const file of ["trace_pipe", "trace_clock"]) grantGroup(join(path, file), group, 0o440);
   return path;
+}
+
+export function removePreparedInstance(tracefs: string): void {
+  const path = join(tracefs, "instances", preparedInstance);
+  if (existsSync(path)) rmdirSync(path);
 }
 
 function grantGroup(path: string, group: number, mode: number): void {
@@ -301,7 +309,8 @@ export function parseRingStats(texts: readonly string[]): RingStats {
  * `TASK-PID [CPU] FLAGS SECONDS.MICROS: EVENT: TEXT`. The task is whoever ran and may hold any 15 bytes, so the line
  * is anchored from the bracket on, which is longer than that.
  */
-const tracePipeLine = /-\d+ +\[\d{3,}\] (?:\S+ +| +)?(\d+)\.(\d{6}): (tcp_(?:receive|send)_reset): (.*)$/;
+const tracePipeLine =
+  /-\d+ +(?:\( *[\d-]+\) +)?\[\d{3,}\] (?:\S+ +| +)?(\d+)\.(\d{6}): (tcp_(?:receive|send)_reset): (.*)$/;
 
 export function toRecord(line: string, clock: "mono" | "other", nowMs = Date.now()): LogRecord | undefined {
   const [, seconds, micros, ident, message] = tracePipeLine.exec(line) ?? [];

@@ -1,0 +1,33 @@
+/** Runs nft(8) with a ruleset on standard input. */
+import { spawn } from "node:child_process";
+
+const timeoutMs = 10_000;
+
+/** Validates the whole transaction first, then loads it. Throws an Error with nft's own words. */
+export async function loadRuleset(text: string): Promise<void> {
+  await nft(["-c", "-f", "-"], text);
+  await nft(["-f", "-"], text);
+}
+
+function nft(args: readonly string[], input: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn("nft", args, { stdio: ["pipe", "ignore", "pipe"], timeout: timeoutMs, killSignal: "SIGKILL" });
+    let complaint = "";
+    child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
+      complaint = (complaint + chunk).slice(0, 2000);
+    });
+    child.on("error", (error) =>
+      reject(
+        "code" in error && error.code === "ENOENT" ? new Error("nft: not found in PATH: install nftables") : error,
+      ),
+    );
+    child.on("close", (code, signal) => {
+      if (code === 0) return resolve();
+      const how = signal === null ? `exit code ${code}` : `no answer within ${timeoutMs / 1000} s`;
+      reject(new Error(`nft ${args.join(" ")}: ${how}: ${complaint.trim()}`));
+    });
+    // nft may end without reading it all.
+    child.stdin.on("error", () => undefined);
+    child.stdin.end(input);
+  });
+}
