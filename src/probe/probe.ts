@@ -1,0 +1,130 @@
+/**
+ * One probe: resolves the name once, connects to that address and goes through the phases to the server's new keys,
+ * without credentials. Every connection waits its turn: OpenSSH 9.8+ counts one second of penalty for each that ends
+ * without an attempt to authenticate (sshd_config(5), PerSourcePenalties), and none may ever add up.
+ */
+import { lookup } from "node:dns/promises";
+import { performance } from "node:perf_hooks";
+import type { Offer } from "./handshake.ts";
+import type { Pace } from "./pace.ts";
+import { type Failure, type FailureReason, type ProbePhase, Session } from "./session.ts";
+import type { Target } from "./target.ts";
+
+export interface ProbeResult {
+  readonly target: Target;
+  readonly address?: string;
+  readonly result: "ok" | FailureReason;
+  /** Undefined when ok. */
+  readonly failure?: Failure;
+  readonly phaseSeconds: Readonly<Partial<Record<ProbePhase, number>>>;
+  /** Sum of the phases: waiting for its turn is no part of it. */
+  readonly durationSeconds: number;
+  /** The server's identification string, made visible. */
+  readonly banner?: string;
+  /** What it sent before or instead of it, made visible and cut: `Exceeded MaxStartups`. */
+  readonly text: readonly string[];
+}
+
+export interface Resolved {
+  readonly address: string;
+  readonly others: readonly string[];
+  readonly seconds: number;
+}
+
+/** Reads /etc/hosts and asks as ssh does: getaddrinfo(3), the first address counts. */
+export async function resolve(
+  target: Target,
+  deadlineMs: number,
+  family: 0 | 4 | 6 = 0,
+): Promise<Resolved | ProbeResult> {
+  const start = performance.now();
+  const late = Symbol("late");
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<typeof late>((done) => {
+    timer = setTimeout(() => done(late), Math.max(0, deadlineMs - start));
+  });
+  const answer = await Promise.race([
+    lookup(target.host, { all: true, family }).catch((error: NodeJS.ErrnoException) => error),
+    timeout,
+  ]);
+  clearTimeout(timer);
+  const seconds = (performance.now() - start) / 1000;
+  if (Array.isArray(answer) && answer[0] !== undefined) {
+    return { address: answer[0].address, others: answer.slice(1).map(({ address }) => address), seconds };
+  }
+  const failure: Failure =
+    answer === late
+      ? { phase: "dns", reason: "timeout" }
+      : {
+          phase: "dns",
+          reason: "unreachable",
+          errno: answer instanceof Error ? (answer.code ?? answer.message) : "ENODATA",
+        };
+  return {
+    target,
+    result: failure.reason,
+    failure,
+    phaseSeconds: { dns: seconds },
+    durationSeconds: seconds,
+    text: [],
+  };
+}
+
+export const isResult = (value: Resolved | ProbeResult): value is ProbeResult => "result" in value;
+
+export interface ProbeOptions {
+  readonly identification: string;
+  readonly timeoutMs: number;
+  readonly pace: Pace;
+  readonly family?: 0 | 4 | 6;
+}
+
+/** Throws only when it may not connect in time because of the pace (TooSoon). */
+export async function probe(target: Target, options: ProbeOptions): Promise<ProbeResult> {
+  const deadlineMs = performance.now() + options.timeoutMs;
+  const resolved = await resolve(target, deadlineMs, options.family);
+  return isResult(resolved) ? resolved : probeAddress(target, resolved, options, deadlineMs);
+}
+
+export async function probeAddress(
+  target: Target,
+  { address, seconds }: Resolved,
+  { identification, timeoutMs, pace }: ProbeOptions,
+  deadlineMs = Number.POSITIVE_INFINITY,
+): Promise<ProbeResult> {
+  await pace.turn(address, deadlineMs);
+  const session = open(target, address, { identification }, "ssh", false);
+  const failure = await session.reach(undefined, Math.min(deadlineMs, performance.now() + timeoutMs));
+  await session.close();
+  return toResult(target, address, session, failure, seconds);
+}
+
+export function open(
+  target: Target,
+  address: string,
+  { identification }: Pick<ProbeOptions, "identification">,
+  offer: Offer,
+  hold: boolean,
+): Session {
+  return new Session({ address, port: target.port, identification, offer, hold });
+}
+
+export function toResult(
+  target: Target,
+  address: string,
+  { handshake, phaseSeconds }: Session,
+  failure: Failure | undefined,
+  dnsSeconds: number,
+): ProbeResult {
+  const phases = { dns: dnsSeconds, ...phaseSeconds };
+  return {
+    target,
+    address,
+    result: failure?.reason ?? "ok",
+    ...(failure && { failure }),
+    phaseSeconds: phases,
+    durationSeconds: Object.values(phases).reduce((sum, value) => sum + value, 0),
+    ...(handshake.identification !== undefined && { banner: handshake.identification }),
+    text: handshake.text,
+  };
+}
