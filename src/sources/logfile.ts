@@ -1,0 +1,423 @@
+/**
+ * The `logfile` source: follows syslog files through rotation, truncation, absence and restarts; gives their wanted
+ * lines as records. A position is device, inode, offset and a hash of the bytes before it: what cannot be found again
+ * is counted as lost, never guessed.
+ * Sources: logrotate(8), held-file.ts (how a file is held), syslog-line.ts (how a line is read).
+ */
+import { accessSync, type BigIntStats, constants, type Stats, statSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import type { LogRecord } from "../model/record.ts";
+import type { Batch, Position, Source, SourceStart, SourceStatus } from "../model/source.ts";
+import { type FilePosition, GzipFile, HeldFile, hashOf, type LogReader, NotRegularFile } from "./held-file.ts";
+import { findPosition, openSibling, type Sibling, siblings } from "./log-rotation.ts";
+import { lineBytes, SyslogLines } from "./syslog-line.ts";
+
+export interface LogfileOptions extends SourceStart {
+  readonly paths: readonly string[];
+  /** Identifiers of single files, where they differ from `idents`. */
+  readonly identsByPath?: Readonly<Record<string, readonly string[]>>;
+  readonly pollMs?: number;
+  readonly nowMs?: () => number;
+}
+
+/** A rotated file is held this long after its last line, for a daemon that has not reopened its log yet. */
+const lateWritesMs = 60_000;
+const heldFilesLimit = 4;
+
+/** The log files of a host, as distributions name them, below `rootfs`; only those that are there. */
+export function findLogfiles(rootfs: string): {
+  /** Where sshd logs: /var/log/auth.log, else secure, else messages. */
+  readonly sshd: string | undefined;
+  /** Where systemd logs: syslog, else messages. */
+  readonly systemd: string | undefined;
+  /** Where the kernel logs: kern.log, else syslog, else messages. */
+  readonly kernel: string | undefined;
+} {
+  const first = (...names: string[]) =>
+    names.map((name) => join(rootfs, "var/log", name)).find((path) => statOf(path)?.isFile());
+  return {
+    sshd: first("auth.log", "secure", "messages"),
+    systemd: first("syslog", "messages"),
+    kernel: first("kern.log", "syslog", "messages"),
+  };
+}
+
+/** Throws `NotRegularFile` if a path leads to a directory, FIFO, socket or device. A missing or unreadable file is waited for. */
+export function createLogfileSource(options: LogfileOptions): Source {
+  for (const path of options.paths) {
+    const stats = statOf(path);
+    if (stats !== undefined && !stats.isFile()) throw new NotRegularFile(path, stats);
+  }
+  const pollMs = options.pollMs ?? 250;
+  const saved = savedFiles(options.position);
+  const followers = options.paths.map((path) => new Follower(path, options, saved?.[path]));
+  const position = (): Position => ({ paths: Object.fromEntries(followers.map((f) => [f.path, f.position()])) });
+  return {
+    name: "logfile",
+    async *batches(signal: AbortSignal): AsyncGenerator<Batch> {
+      try {
+        while (!signal.aborted) {
+          for (const follower of followers) {
+            for await (const { records, lost } of follower.pass()) {
+              yield { records, lost, position: position() };
+              if (signal.aborted) return;
+            }
+          }
+          await delay(pollMs, undefined, { signal }).catch(() => {});
+        }
+      } finally {
+        for (const follower of followers) follower.close();
+      }
+    },
+    status(): SourceStatus {
+      const failing = followers.find((follower) => follower.reason !== undefined);
+      const lagBytes = followers.reduce((sum, follower) => sum + follower.lag(), 0);
+      return failing?.reason === undefined
+        ? { up: true, lagBytes }
+        : {
+            up: false,
+            reason: failing.reason,
+            ...(failing.grant === undefined ? {} : { grant: failing.grant }),
+            lagBytes,
+          };
+    },
+  };
+}
+
+interface Piece {
+  readonly records: readonly LogRecord[];
+  readonly lost: number;
+}
+
+interface Held {
+  readonly reader: LogReader;
+  readonly lines: SyslogLines;
+  skipping: boolean;
+  lastGrowthMs: number;
+}
+
+/** Follows one path: the file it names, and those it named before while they may still grow. */
+class Follower {
+  readonly path: string;
+  reason: string | undefined;
+  grant: string | undefined;
+  readonly #options: LogfileOptions;
+  readonly #idents: readonly string[];
+  readonly #nowMs: () => number;
+  /** Oldest first; the last one is, or was until a moment ago, the one that the path names. */
+  #held: Held[] = [];
+  readonly #saved: readonly FilePosition[] | undefined;
+  #started = false;
+  #failure: { readonly reason: string; readonly grant?: string } | undefined;
+
+  constructor(path: string, options: LogfileOptions, saved: readonly FilePosition[] | undefined) {
+    this.path = path;
+    this.#options = options;
+    this.#idents = options.identsByPath?.[path] ?? options.idents;
+    this.#nowMs = options.nowMs ?? Date.now;
+    this.#saved = saved;
+  }
+
+  /** Undefined before the first start; empty while the path has never led to a file. */
+  position(): readonly FilePosition[] | undefined {
+    return this.#started ? this.#held.map(({ reader, skipping }) => positionOf(reader, skipping)) : this.#saved;
+  }
+
+  lag(): number {
+    return this.#held.reduce((sum, { reader }) => sum + reader.lag(), 0);
+  }
+
+  close(): void {
+    for (const { reader } of this.#held) reader.close();
+    this.#held = [];
+    this.#started = false;
+  }
+
+  /** Everything there is to read now. */
+  async *pass(): AsyncGenerator<Piece> {
+    this.#failure = undefined;
+    const named = this.#stat();
+    if (this.#started) yield* this.#follow(named);
+    else yield* this.#start(named);
+    yield* this.#retire();
+    this.#report();
+  }
+
+  #report(): void {
+    if (this.#failure !== undefined && this.reason === undefined) this.#options.onWarning(this.#failure.reason);
+    this.reason = this.#failure?.reason;
+    this.grant = this.#failure?.grant;
+  }
+
+  async *#start(named: BigIntStats | undefined): AsyncGenerator<Piece> {
+    const last = this.#saved?.at(-1);
+    if (named === undefined) {
+      // What appears later is new, and read from its start; but a place to go on from is kept until there is a file.
+      this.#started = last === undefined && this.#failure?.grant === undefined;
+      if (this.#started) yield nothing;
+      return;
+    }
+    const file = this.#open();
+    if (file === undefined) return;
+    this.#started = true;
+    if (last !== undefined) {
+      yield* this.#resume(file, last);
+      return;
+    }
+    const held = this.#hold(file);
+    if (this.#saved === undefined && !this.#options.fromBeginning) held.skipping = !file.resumeAtEnd();
+    this.#prime(held);
+    yield nothing;
+    yield* this.#drain(held);
+  }
+
+  /** Goes on where the position says: in the file itself or, if it was rotated meanwhile, in its sibling and all after it. */
+  async *#resume(file: HeldFile, last: FilePosition): AsyncGenerator<Piece> {
+    for (const position of this.#saved?.slice(0, -1) ?? []) {
+      const found = await findPosition(siblings(this.path), position);
+      if (found !== undefined) this.#hold(found.reader, position.skipping);
+    }
+    for (const held of this.#held) yield* this.#drain(held);
+    const sameFile = file.device === last.device && file.inode === last.inode;
+    if ((sameFile || last.offset > 0) && file.resume(last.offset, last.hash)) {
+      const held = this.#hold(file, last.skipping);
+      this.#prime(held);
+      yield* this.#drain(held);
+      return;
+    }
+    const candidates = siblings(this.path);
+    const found = await findPosition(candidates, last);
+    if (found === undefined) {
+      file.restart();
+      this.#hold(file);
+      yield this.#lose("the file that was read before is not among its rotated siblings");
+    } else {
+      const held = this.#hold(found.reader, last.skipping);
+      this.#prime(held);
+      yield* this.#drain(held);
+      yield* this.#catchUp(candidates.slice(found.index + 1), file);
+    }
+    yield* this.#drainLast();
+  }
+
+  async *#follow(named: BigIntStats | undefined): AsyncGenerator<Piece> {
+    for (const held of [...this.#held]) yield* this.#drain(held);
+    if (named === undefined) return;
+    const live = this.#held.at(-1)?.reader;
+    if (live !== undefined && live.device === Number(named.dev) && live.inode === Number(named.ino)) return;
+    const file = this.#open();
+    if (file === undefined) return;
+    if (live === undefined) this.#hold(file);
+    else {
+      // Again: it may have grown before the new file was there, and its lines come first.
+      yield* this.#drainLast();
+      yield* this.#catchUp(await this.#newerSiblings(live), file);
+    }
+    yield* this.#drainLast();
+  }
+
+  /** Reads the files between the last held one and `file` (two rotations since the last look), then holds `file`. */
+  async *#catchUp(between: readonly Sibling[], file: HeldFile): AsyncGenerator<Piece> {
+    let handedOver = false;
+    try {
+      for (const sibling of between) {
+        if (this.#holds(sibling) || (sibling.inode === file.inode && sibling.device === file.device)) continue;
+        const reader = openSibling(sibling);
+        if (reader === undefined) {
+          yield this.#lose(`cannot read ${sibling.path}`);
+          continue;
+        }
+        this.#hold(reader);
+        yield* this.#retire();
+        yield* this.#drainLast();
+      }
+      this.#hold(file);
+      handedOver = true;
+      yield* this.#retire();
+    } finally {
+      if (!handedOver) file.close();
+    }
+  }
+
+  /** The files that took the path's name after `live` and lost it again. */
+  async #newerSiblings(live: LogReader): Promise<readonly Sibling[]> {
+    const candidates = siblings(this.path);
+    const byInode = candidates.findIndex(({ device, inode }) => device === live.device && inode === live.inode);
+    if (byInode !== -1) return candidates.slice(byInode + 1);
+    const compressed = await findPosition(candidates, positionOf(live));
+    compressed?.reader.close();
+    if (compressed !== undefined) return candidates.slice(compressed.index + 1);
+    return live instanceof HeldFile ? candidates.filter(({ modifiedNs }) => modifiedNs > live.modifiedNs()) : [];
+  }
+
+  #holds(file: { readonly device: number; readonly inode: number }): boolean {
+    return this.#held.some(({ reader }) => reader.device === file.device && reader.inode === file.inode);
+  }
+
+  async *#drainLast(): AsyncGenerator<Piece> {
+    const last = this.#held.at(-1);
+    if (last !== undefined) yield* this.#drain(last);
+  }
+
+  async *#drain(held: Held): AsyncGenerator<Piece> {
+    for (;;) {
+      let block: Buffer | undefined;
+      try {
+        if (held.reader.rewritten()) {
+          yield* this.#truncated(held);
+          continue;
+        }
+        block = await held.reader.read();
+      } catch (error) {
+        this.#fail(error);
+        return;
+      }
+      if (block === undefined) return;
+      held.lastGrowthMs = this.#nowMs();
+      yield this.#readBlock(held, block);
+    }
+  }
+
+  #readBlock(held: Held, whole: Buffer): Piece {
+    const { reader, lines } = held;
+    const records: LogRecord[] = [];
+    let block = whole;
+    if (held.skipping) {
+      const newline = block.indexOf(10);
+      held.skipping = newline === -1;
+      const skipped = newline === -1 ? block.length : newline + 1;
+      reader.consume(skipped);
+      block = block.subarray(skipped);
+    }
+    // A hole of NULs belongs to no line, however long it is.
+    let hole = 0;
+    while (block[hole] === 0) hole++;
+    reader.consume(hole);
+    block = block.subarray(hole);
+
+    const cutBefore = lines.cutLines;
+    const taken = lines.read(block, records);
+    reader.consume(taken);
+    if (taken === 0 && block.length > lineBytes) {
+      lines.readLine(block, records);
+      reader.consume(block.length);
+      held.skipping = true;
+    }
+    const lost = lines.cutLines - cutBefore;
+    if (lost > 0) this.#options.onWarning(`${reader.path}: ${lost} line(s) longer than ${lineBytes} bytes cut`);
+    return { records, lost };
+  }
+
+  /** copytruncate leaves a copy, which holds what was written between our last look and the cut. */
+  async *#truncated(held: Held): AsyncGenerator<Piece> {
+    const position = positionOf(held.reader);
+    const others = siblings(this.path).filter(({ inode }) => inode !== position.inode);
+    const copy = await findPosition(others, position);
+    const skipping = held.skipping;
+    (held.reader as HeldFile).restart();
+    held.skipping = false;
+    if (copy === undefined) {
+      yield this.#lose("it was truncated, and there is no copy of what was in it");
+      return;
+    }
+    const before = { reader: copy.reader, lines: held.lines, skipping, lastGrowthMs: this.#nowMs() };
+    this.#held.splice(this.#held.indexOf(held), 0, before);
+    yield* this.#drain(before);
+  }
+
+  /** Lets go of old files that nobody writes any more; their last line is whole now, with or without a newline. */
+  async *#retire(): AsyncGenerator<Piece> {
+    const old = this.#held.slice(0, -1);
+    for (const [index, held] of old.entries()) {
+      const idle = this.#nowMs() - held.lastGrowthMs > lateWritesMs;
+      if (!idle && !(held.reader instanceof GzipFile) && old.length - index < heldFilesLimit) continue;
+      const records: LogRecord[] = [];
+      const rest = held.reader.rest();
+      if (rest.length > 0 && !held.skipping) held.lines.readLine(rest, records);
+      this.#held = this.#held.filter((other) => other !== held);
+      held.reader.close();
+      yield { records, lost: 0 };
+    }
+  }
+
+  #hold(reader: LogReader, skipping = false): Held {
+    const held = { reader, lines: new SyslogLines(this.#idents, this.#nowMs), skipping, lastGrowthMs: this.#nowMs() };
+    this.#held.push(held);
+    return held;
+  }
+
+  /** Reads the line before the offset again, uncounted: a `last message repeated` may follow it. */
+  #prime({ reader, lines }: Held): void {
+    const before = reader.before();
+    lines.read(before.subarray(before.lastIndexOf(10, -2) + 1), []);
+  }
+
+  #stat(): BigIntStats | undefined {
+    try {
+      accessSync(this.path, constants.R_OK);
+      const stats = statSync(this.path, { bigint: true });
+      if (!stats.isFile()) throw new NotRegularFile(this.path, stats);
+      return stats;
+    } catch (error) {
+      this.#fail(error);
+      return undefined;
+    }
+  }
+
+  #open(): HeldFile | undefined {
+    try {
+      return new HeldFile(this.path);
+    } catch (error) {
+      this.#fail(error);
+      return undefined;
+    }
+  }
+
+  #fail(error: unknown): void {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") this.#failure = { reason: `${this.path} does not exist` };
+    else if (code === "EACCES" || code === "EPERM")
+      this.#failure = {
+        reason: `cannot read ${this.path}: permission denied`,
+        grant: `read access to ${this.path}, by membership in its group (often adm)`,
+      };
+    else this.#failure = { reason: error instanceof NotRegularFile ? message : `cannot read ${this.path}: ${message}` };
+  }
+
+  #lose(why: string): Piece {
+    this.#options.onWarning(`${this.path}: lines may be lost: ${why}`);
+    return { records: [], lost: 1 };
+  }
+}
+
+const nothing: Piece = { records: [], lost: 0 };
+
+function positionOf(reader: LogReader, skipping = false): FilePosition {
+  const { device, inode, offset } = reader;
+  return { device, inode, offset, hash: hashOf(reader.before()), ...(skipping ? { skipping } : {}) };
+}
+
+/** What a snapshot holds; an entry that is not ours counts as none. */
+function savedFiles(position: Position | undefined): Readonly<Record<string, readonly FilePosition[]>> | undefined {
+  const paths = position?.["paths"];
+  if (typeof paths !== "object" || paths === null) return undefined;
+  return Object.fromEntries(
+    Object.entries(paths).filter(([, files]) => Array.isArray(files) && files.every(isFilePosition)),
+  );
+}
+
+function isFilePosition(value: unknown): value is FilePosition {
+  if (typeof value !== "object" || value === null) return false;
+  const { device, inode, offset, hash } = value as Partial<Record<keyof FilePosition, unknown>>;
+  // Inodes of overlay file systems go beyond 2^53: rounded, they still are the same number each time.
+  return [device, inode, offset].every((n) => typeof n === "number" && n >= 0) && typeof hash === "string";
+}
+
+function statOf(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
+}
