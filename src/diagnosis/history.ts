@@ -1,0 +1,163 @@
+/**
+ * A bounded past: one hour at 15 s of exactly the series that conditions name, nothing else. Every record is one whole
+ * scrape, so a series that is missing in it was gone at that time (as PromQL's staleness markers say).
+ */
+import type { Sample } from "../model/metric.ts";
+import type { Selector } from "./condition.ts";
+
+export const intervalMs = 15_000;
+const keepMs = 3_600_000 + intervalMs;
+/** Of all selectors together: interfaces and the like are labels with open ends. */
+const maxSeries = 500;
+
+interface Series {
+  readonly metric: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** One per record time; undefined: not there. */
+  readonly values: (number | undefined)[];
+}
+
+export interface Point {
+  readonly timeMs: number;
+  readonly value: number;
+}
+
+/** JSON-safe. Values as runs [value, times], null for missing: counters rarely move, so this is small. */
+export interface HistorySnapshot {
+  readonly times: readonly number[];
+  readonly series: readonly {
+    readonly metric: string;
+    readonly labels: Readonly<Record<string, string>>;
+    readonly runs: readonly (readonly [number | null, number])[];
+  }[];
+}
+
+export class History {
+  readonly #selectors: ReadonlyMap<string, readonly Selector[]>;
+  readonly #series = new Map<string, Series>();
+  readonly #intervalMs: number;
+  #times: number[] = [];
+
+  constructor(wanted: readonly Selector[], sampleIntervalMs = intervalMs) {
+    const byMetric = new Map<string, Selector[]>();
+    for (const selector of wanted) byMetric.set(selector.metric, [...(byMetric.get(selector.metric) ?? []), selector]);
+    this.#selectors = byMetric;
+    this.#intervalMs = sampleIntervalMs;
+  }
+
+  get latestMs(): number | undefined {
+    return this.#times.at(-1);
+  }
+
+  get length(): number {
+    return this.#times.length;
+  }
+
+  /** The newest record always stands; records closer than the interval replace each other. Time that steps back is a new start. */
+  record(timeMs: number, samples: readonly Sample[]): void {
+    if (timeMs < (this.latestMs ?? 0)) this.#clear();
+    const before = this.#times.at(-2);
+    if (before !== undefined && timeMs - before < this.#intervalMs) this.#dropNewest();
+    this.#times.push(timeMs);
+    for (const { name, labels = {}, value } of samples) {
+      if (typeof value !== "number") continue;
+      if (!this.#selectors.get(name)?.some((selector) => matches(selector, labels))) continue;
+      const own = this.#find(name, labels);
+      if (own !== undefined) own.values[this.#times.length - 1] = value;
+    }
+    for (const { values } of this.#series.values()) values.length = this.#times.length;
+    this.#expire(timeMs - Math.max(keepMs, 2 * this.#intervalMs));
+  }
+
+  /** Values of the newest record. */
+  now(selector: Selector): readonly number[] {
+    return this.#of(selector).flatMap(({ values }) => values.at(-1) ?? []);
+  }
+
+  /** Points of each series after `fromMs`. */
+  since(selector: Selector, fromMs: number): readonly (readonly Point[])[] {
+    const first = this.#times.findIndex((timeMs) => timeMs > fromMs);
+    if (first < 0) return [];
+    return this.#of(selector).map(({ values }) =>
+      values.slice(first).flatMap((value, index) => {
+        const timeMs = this.#times[first + index];
+        return value === undefined || timeMs === undefined ? [] : [{ timeMs, value }];
+      }),
+    );
+  }
+
+  snapshot(): HistorySnapshot {
+    const series = [...this.#series.values()].map(({ metric, labels, values }) => ({
+      metric,
+      labels,
+      runs: toRuns(values),
+    }));
+    return { times: [...this.#times], series };
+  }
+
+  /** Replaces all. Throws on a snapshot that this class did not write. */
+  restore({ times, series }: HistorySnapshot): void {
+    this.#clear();
+    this.#times = [...times];
+    for (const { metric, labels, runs } of series) {
+      const values = runs.flatMap(([value, count]) => Array.from({ length: count }, () => value ?? undefined));
+      if (values.length !== times.length)
+        throw new Error(`history of ${metric} has ${values.length} values for ${times.length} times`);
+      if (!this.#selectors.get(metric)?.some((selector) => matches(selector, labels))) continue;
+      this.#series.set(key(metric, labels), { metric, labels, values });
+    }
+  }
+
+  #of(selector: Selector): Series[] {
+    return [...this.#series.values()].filter(
+      ({ metric, labels }) => metric === selector.metric && matches(selector, labels),
+    );
+  }
+
+  #find(metric: string, labels: Readonly<Record<string, string>>): Series | undefined {
+    const id = key(metric, labels);
+    const known = this.#series.get(id);
+    if (known !== undefined || this.#series.size >= maxSeries) return known;
+    const fresh: Series = { metric, labels, values: [] };
+    this.#series.set(id, fresh);
+    return fresh;
+  }
+
+  #dropNewest(): void {
+    this.#times.pop();
+    for (const { values } of this.#series.values()) values.length = this.#times.length;
+  }
+
+  #expire(beforeMs: number): void {
+    const gone = this.#times.findIndex((timeMs) => timeMs >= beforeMs);
+    if (gone <= 0) return;
+    this.#times.splice(0, gone);
+    for (const [id, { values }] of this.#series) {
+      values.splice(0, gone);
+      if (values.every((value) => value === undefined)) this.#series.delete(id);
+    }
+  }
+
+  #clear(): void {
+    this.#times = [];
+    this.#series.clear();
+  }
+}
+
+const key = (metric: string, labels: Readonly<Record<string, string>>): string =>
+  JSON.stringify([metric, ...Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1))]);
+
+function matches({ labels }: Selector, own: Readonly<Record<string, string>>): boolean {
+  return Object.entries(labels).every(([name, values]) => values.includes(own[name] ?? ""));
+}
+
+function toRuns(values: readonly (number | undefined)[]): [number | null, number][] {
+  const runs: [number | null, number][] = [];
+  for (let index = 0; index < values.length; index += 1) {
+    const value = values[index] ?? null;
+    const last = runs.at(-1);
+    if (last?.[0] === value) last[1] += 1;
+    else runs.push([value, 1]);
+  }
+  return runs;
+}

@@ -1,0 +1,34 @@
+/** What must be readable for causes to be judged, and the step that grants it. */
+import type { Cause } from "./cause.ts";
+import { type Condition, gauge, or, series, type Thresholds } from "./condition.ts";
+
+type Observable = Pick<Cause, "observable" | "grant">;
+
+/** Thresholds that observability conditions name; in force for every cause. */
+export const observableThresholds: Thresholds = {
+  readable: { value: 0, unit: "sources or collectors reading", reason: "One is enough." },
+};
+
+const source = (...names: readonly string[]): Condition =>
+  gauge(series("source_up", { source: names }), ">", "readable");
+
+/** Available, and its last reading did not fail. */
+export const collector = (name: string): Condition =>
+  gauge(series("scrape_collector_available", { collector: [name] }), ">", "readable");
+
+export const journalOrFiles: Observable = {
+  observable: source("journal", "logfile"),
+  grant: "let it read the logs: group systemd-journal, or adm (Debian) for /var/log/auth.log",
+};
+
+export const kernelLog: Observable = {
+  observable: source("kmsg", "journal"),
+  grant: "let it read the kernel's log: CAP_SYSLOG for /dev/kmsg, or group systemd-journal",
+};
+
+export const resetEvents: Observable = {
+  observable: or(source("tcp_trace"), source("journal", "logfile")),
+  grant: "let it trace the kernel's reset events: CAP_DAC_READ_SEARCH and CAP_SYS_ADMIN or root with tracefs mounted",
+};
+
+export const collected = (name: string, grant: string): Observable => ({ observable: collector(name), grant });

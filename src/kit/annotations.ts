@@ -1,0 +1,110 @@
+/**
+ * The texts of a page, as Go templates that Prometheus fills at each evaluation: what it is, the numbers, what could not
+ * be checked and the grant it needs, the next commands, and whether the fix is proven.
+ */
+import type { Cause, Command } from "../diagnosis/cause.ts";
+import { type Condition, type Leaf, leaves, type Thresholds } from "../diagnosis/condition.ts";
+import { symptom } from "../diagnosis/symptom.ts";
+import { type Dialect, duration, toPromql } from "../diagnosis/to-promql.ts";
+import type { KitSettings } from "./settings.ts";
+
+type Annotations = Readonly<Record<string, string>>;
+
+export function causeAnnotations(cause: Cause, settings: KitSettings): Annotations {
+  const evidence = evidenceText(cause.evidence, cause.thresholds, settings);
+  const holds = query(`instance:sshreset_cause_evidence:bool{${host},cause="${cause.id}"}`);
+  return {
+    summary: `${cause.summary}`,
+    description: `${cause.explanation} {{ if ${holds} }}Evidence on {{ $labels.instance }}: ${evidence}{{ else }}The evidence on {{ $labels.instance }} has ended. {{ end }}${notChecked(settings)}`,
+    recovery: recovery(cause.keepSeconds, settings),
+    next: nextText(cause.next),
+    runbook_url: `${settings.runbookBase}/${cause.alert}.md`,
+  };
+}
+
+export function symptomAnnotations(settings: KitSettings): Annotations {
+  const evidence = evidenceText(symptom.evidence, settings.symptomThresholds, settings);
+  return {
+    summary: symptom.summary,
+    description: `${symptom.explanation} Evidence on {{ $labels.instance }}: ${evidence}${whoReset(settings)}${notChecked(settings)}`,
+    recovery: recovery(symptom.keepSeconds, settings),
+    next: nextText(symptom.next),
+    runbook_url: `${settings.runbookBase}/${symptom.alert}.md`,
+  };
+}
+
+/** Every series of one exporter; filled by `query`. */
+const host = "job=%q,instance=%q";
+
+/** A Go template pipeline that gives the vector of a query on the alert's own host. */
+function query(promql: string): string {
+  const hosts = promql.split(host).length - 1;
+  return `printf \`${promql}\` ${Array.from({ length: hosts }, () => "$labels.job $labels.instance").join(" ")} | query`;
+}
+
+/** What holds of the evidence, as sentences with numbers. */
+function evidenceText(condition: Condition, thresholds: Thresholds, dialect: Dialect): string {
+  return leaves(condition)
+    .map((leaf) => {
+      const expr = query(toPromql(leaf, thresholds, { ...dialect, matchers: host }));
+      const unit = thresholds[leaf.threshold]?.unit ?? "";
+      return `{{ with ${expr} }}{{ . | first | value | ${format(leaf, unit)} }} ${unit}. {{ end }}`;
+    })
+    .join("");
+}
+
+function format(leaf: Leaf, unit: string): string {
+  if (leaf.form !== "ratio") return 'printf "%.0f"';
+  return unit.startsWith("of ") ? "humanizePercentage" : 'printf "%.1f"';
+}
+
+/** Not seen is not absent: the causes that this host's grants do not allow to judge, by the grant that they need. */
+function notChecked(settings: KitSettings): string {
+  const byGrant = new Map<string, string[]>();
+  for (const { id, grant } of settings.causes) byGrant.set(grant, [...(byGrant.get(grant) ?? []), id]);
+  return [...byGrant]
+    .map(([grant, ids]) => {
+      const expr = query(`sshreset_cause_observable{${host},cause=~"${ids.join("|")}"} == 0`);
+      return `{{ with ${expr} }}Not checked:{{ range . }} {{ .Labels.cause }}{{ end }} (${grant}). {{ end }}`;
+    })
+    .join("");
+}
+
+/** By whom, as far as the kernel told: resets that came in against those that this host sent. */
+function whoReset(settings: KitSettings): string {
+  const window = duration(600, settings);
+  const received = query(`sum(increase(sshreset_tcp_resets_received_total{${host}}[${window}])) > 0.5`);
+  const sent = query(`sum(increase(sshreset_tcp_resets_sent_total{${host}}[${window}])) > 0.5`);
+  const number = '{{ . | first | value | printf "%.0f" }}';
+  return (
+    `{{ with ${received} }}${number} resets came in within 10 minutes: sent by the peers or by a device on the path. {{ end }}` +
+    `{{ with ${sent} }}${number} resets were sent by this host itself within 10 minutes. {{ else }}This host sent none that it could see: verdict "not from this host". {{ end }}`
+  );
+}
+
+/** Read on the resolved page: its last evaluation covers the time since the evidence ended. */
+function recovery(keepSeconds: number, settings: KitSettings): string {
+  const seconds = Math.max(keepSeconds, 300);
+  const window = duration(seconds, settings);
+  const since = `the last ${seconds / 60} minutes`;
+  const number = '{{ . | first | value | printf "%.0f" }}';
+  const logins = query(`sum(increase(sshreset_connections_accepted_total{${host}}[${window}])) > 0.5`);
+  const resets = query(
+    `sum(increase(sshreset_connections_ended_total{${host},outcome="reset",peer_class="known"}[${window}])) > 0.5`,
+  );
+  const up = query(`min_over_time(sshreset_sshd_up{${host}}[${window}]) == 1`);
+  return (
+    `{{ with ${resets} }}Not yet proven: ${number} connections of known peers were reset in ${since}.` +
+    `{{ else }}{{ with ${logins} }}Proven: ${number} logins and no reset of a known peer in ${since}.` +
+    `{{ else }}Not yet proven: nobody has logged in during ${since}.{{ end }}{{ end }}` +
+    `{{ if ${up} }} sshd was listening all that time.{{ else }} sshd was not seen listening all that time.{{ end }}`
+  );
+}
+
+/** Three commands, one a line; the runbook has the rest. */
+function nextText(commands: readonly Command[]): string {
+  return commands
+    .slice(0, 3)
+    .map(({ run, shows }, index) => `${index + 1}. ${run}\n   ${shows}`)
+    .join("\n");
+}

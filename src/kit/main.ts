@@ -1,0 +1,45 @@
+/** `npm run kit`: writes the generated files. Everything else in src/kit is pure. */
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { parseArgs } from "node:util";
+import { parse } from "yaml";
+import { alertFiles } from "./alert-files.ts";
+import { defaultSettings, withThresholds } from "./settings.ts";
+
+const usage = `usage: npm run kit -- [options]
+  --out DIR            where to write (default: this project)
+  --selector MATCHERS  label matchers for every series: 'job="ssh"'
+  --thresholds FILE    YAML: cause, name, number (see alerts/thresholds.yml)
+  --runbook-base URL   where the runbooks are served
+  --time-scale N       windows and waiting times divided by N: for tests only
+`;
+
+try {
+  const { values } = parseArgs({
+    options: {
+      out: { type: "string", default: "." },
+      selector: { type: "string", default: defaultSettings.matchers },
+      thresholds: { type: "string" },
+      "runbook-base": { type: "string", default: defaultSettings.runbookBase },
+      "time-scale": { type: "string", default: "1" },
+      help: { type: "boolean" },
+    },
+  });
+  if (values.help) process.stdout.write(usage);
+  else {
+    const timeScale = Number(values["time-scale"]);
+    if (!(timeScale >= 1)) throw new Error(`--time-scale: "${values["time-scale"]}" is not a number of 1 or more`);
+    const plain = { ...defaultSettings, matchers: values.selector, timeScale, runbookBase: values["runbook-base"] };
+    const settings =
+      values.thresholds === undefined ? plain : withThresholds(plain, parse(readFileSync(values.thresholds, "utf8")));
+    for (const [path, text] of alertFiles(settings)) write(join(values.out, path), text);
+  }
+} catch (error) {
+  process.stderr.write(`kit: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 2;
+}
+
+function write(path: string, text: string): void {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, text);
+}

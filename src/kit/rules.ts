@@ -1,0 +1,130 @@
+/**
+ * Prometheus rules from the catalogue: in one group, in this order, evidence of each cause, what it explains, one alert
+ * per cause, the symptom; in a second group alerts about the exporter itself. Plain rule groups, as Mimir and Thanos
+ * Rule take them. Prometheus 2.42 and newer.
+ */
+import type { Cause } from "../diagnosis/cause.ts";
+import { memorySeconds, symptom, trailSeconds } from "../diagnosis/symptom.ts";
+import { duration, hostLabels, toPromql } from "../diagnosis/to-promql.ts";
+import { endThresholds, explaining, late, outside, symptomForSeconds } from "../diagnosis/unexplained.ts";
+import { causeAnnotations, symptomAnnotations } from "./annotations.ts";
+import { exporterRules } from "./exporter-rules.ts";
+import type { KitSettings } from "./settings.ts";
+
+export interface RecordingRule {
+  readonly record: string;
+  readonly expr: string;
+  readonly labels?: Readonly<Record<string, string>>;
+}
+export interface AlertRule {
+  readonly alert: string;
+  readonly expr: string;
+  readonly for?: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+export interface RuleGroup {
+  readonly name: string;
+  readonly interval: string;
+  readonly rules: readonly (RecordingRule | AlertRule)[];
+}
+
+const evidence = "instance:sshreset_cause_evidence:bool";
+const explains = "instance:sshreset_cause_explaining:bool";
+const outlived = "instance:sshreset_cause_outlived:bool";
+const outOfScope = "instance:sshreset_cause_out_of_scope:bool";
+const explained = "instance:sshreset_cause_explained:bool";
+const unexplained = "instance:sshreset_known_peers_reset_unexplained:bool";
+
+export function ruleGroups(settings: KitSettings): readonly RuleGroup[] {
+  const interval = duration(settings.scrapeSeconds, { ...settings, timeScale: Math.min(settings.timeScale, 15) });
+  return [
+    {
+      name: "ssh-reset-exporter.causes",
+      interval,
+      rules: [
+        ...settings.causes.map((cause) => evidenceRule(cause, settings)),
+        ...explanationRules(settings),
+        ...settings.causes.map((cause) => causeAlert(cause, settings)),
+        symptomAlert(settings),
+      ],
+    },
+    { name: "ssh-reset-exporter.itself", interval, rules: exporterRules(settings) },
+  ];
+}
+
+const bool = (expr: string): string => `group by (${hostLabels}) (\n  ${expr}\n)`;
+
+/** 1 while the evidence holds (once the alert fires: what is enough to stay), else absent. */
+function evidenceRule(cause: Cause, settings: KitSettings): RecordingRule {
+  const enter = toPromql(cause.evidence, cause.thresholds, settings);
+  const stay = cause.stay === undefined ? "" : toPromql(cause.stay, cause.thresholds, settings);
+  const expr = stay === "" ? enter : `(${enter})\n  or ((${stay}) and on (${hostLabels}) ${firing(cause.alert)})`;
+  return { record: evidence, labels: { cause: cause.id }, expr: bool(expr) };
+}
+
+/** Which cause explains resets of known peers now; see src/diagnosis/unexplained.ts, which says the same in process. */
+function explanationRules(settings: KitSettings): RecordingRule[] {
+  const causes = explaining(settings.causes);
+  const within = (record: string, seconds: number): string =>
+    `max_over_time(${record}[${duration(seconds, settings)}])`;
+  return [
+    ...causes.map(({ id, explainsWhen, evidence: own, thresholds }) => ({
+      record: explains,
+      labels: { cause: id },
+      expr: bool(toPromql(explainsWhen ?? own, thresholds, settings)),
+    })),
+    {
+      record: outlived,
+      expr: `(${within(explains, memorySeconds)} unless ${within(explains, 2 * trailSeconds)})\n  and on (${hostLabels}) (${toPromql(late, endThresholds, settings)})`,
+    },
+    ...causes.flatMap((cause) => {
+      const condition = outside(cause);
+      if (condition === undefined) return [];
+      return {
+        record: outOfScope,
+        labels: { cause: cause.id },
+        expr: bool(toPromql(condition, endThresholds, settings)),
+      };
+    }),
+    {
+      record: explained,
+      expr: `(\n  ${within(explains, 2 * trailSeconds)}\n  or (${within(explains, memorySeconds)} unless ${within(outlived, memorySeconds)})\n)\nunless ${outOfScope}`,
+    },
+    {
+      record: unexplained,
+      expr: `${bool(toPromql(symptom.evidence, settings.symptomThresholds, settings))}\nunless on (${hostLabels}) ${explained}`,
+    },
+  ];
+}
+
+const firing = (alert: string): string => `ALERTS{alertname="${alert}",alertstate="firing"}`;
+
+/**
+ * Firing goes on for `keepSeconds` after the evidence, as keep_firing_for does; but as an expression, so that the page's
+ * texts are evaluated until the end and the resolved page can prove the fix.
+ */
+function held(series: string, alert: string, keepSeconds: number, settings: KitSettings): string {
+  if (keepSeconds === 0) return `${series} == 1`;
+  return `${series} == 1\nor (last_over_time(${series}[${duration(keepSeconds, settings)}]) and on (${hostLabels}) ${firing(alert)})`;
+}
+
+function causeAlert(cause: Cause, settings: KitSettings): AlertRule {
+  return {
+    alert: cause.alert,
+    expr: held(`${evidence}{cause="${cause.id}"}`, cause.alert, cause.keepSeconds, settings),
+    ...(cause.forSeconds === 0 ? {} : { for: duration(cause.forSeconds, settings) }),
+    labels: { severity: cause.severity, cause: cause.id, step: String(cause.step) },
+    annotations: causeAnnotations(cause, settings),
+  };
+}
+
+function symptomAlert(settings: KitSettings): AlertRule {
+  return {
+    alert: symptom.alert,
+    expr: held(unexplained, symptom.alert, symptom.keepSeconds, settings),
+    for: duration(symptomForSeconds(settings.causes), settings),
+    labels: { severity: "critical", cause: symptom.id, step: "symptom" },
+    annotations: symptomAnnotations(settings),
+  };
+}
