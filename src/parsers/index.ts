@@ -5,7 +5,11 @@
 import type { Event } from "../model/event.ts";
 import type { Parser } from "../model/parser.ts";
 import type { LogRecord } from "../model/record.ts";
+import { kernelNetwork } from "./kernel-network.ts";
+import { kernelOom } from "./kernel-oom.ts";
+import { kernelProcess } from "./kernel-process.ts";
 import { libwrap } from "./libwrap.ts";
+import { journaldLoss, rsyslogLoss } from "./loss.ts";
 import { pam } from "./pam.ts";
 import { sshdAdmission } from "./sshd-admission.ts";
 import { sshdAuth } from "./sshd-auth.ts";
@@ -13,7 +17,11 @@ import { sshdBanner } from "./sshd-banner.ts";
 import { sshdConnection } from "./sshd-connection.ts";
 import { sshdLife } from "./sshd-life.ts";
 import { sshdProtocol } from "./sshd-protocol.ts";
+import { systemd } from "./systemd.ts";
+import { systemdCoredump, systemdOomd } from "./systemd-oomd.ts";
+import { tcpReceiveReset, tcpSendReset } from "./tcp-trace.ts";
 import { isTrusted, withinRights } from "./trust.ts";
+import { unitRole } from "./unit.ts";
 import { levelEnd, noted, type WordedPattern } from "./wording.ts";
 
 export { isTrusted } from "./trust.ts";
@@ -34,6 +42,16 @@ export const parsers: readonly WordedParser[] = [
   { name: "sshd-life", idents: sshdIdents, patterns: sshdLife },
   { name: "libwrap", idents: sshdIdents, patterns: libwrap },
   { name: "pam", idents: sshdIdents, patterns: pam },
+  { name: "systemd", idents: ["systemd"], patterns: systemd },
+  { name: "systemd-oomd", idents: ["systemd-oomd"], patterns: systemdOomd },
+  { name: "systemd-coredump", idents: ["systemd-coredump"], patterns: systemdCoredump },
+  { name: "kernel-oom", idents: ["kernel"], patterns: kernelOom },
+  { name: "kernel-network", idents: ["kernel"], patterns: kernelNetwork },
+  { name: "kernel-process", idents: ["kernel"], patterns: kernelProcess },
+  { name: "tcp-send-reset", idents: ["tcp_send_reset"], patterns: tcpSendReset },
+  { name: "tcp-receive-reset", idents: ["tcp_receive_reset"], patterns: tcpReceiveReset },
+  { name: "rsyslog-loss", idents: ["rsyslogd", "rsyslogd-2177"], patterns: rsyslogLoss },
+  { name: "journald-loss", idents: ["systemd-journald", "journal"], patterns: journaldLoss },
 ];
 
 /** Every identifier that some parser reads: a source may skip all others. */
@@ -54,9 +72,9 @@ function byFirstCharacter(ident: string): readonly (readonly WordedPattern[])[] 
 export function parse(record: LogRecord): Event | undefined {
   const byCode = dispatch.get(record.ident);
   if (byCode === undefined || !isTrusted(record)) return undefined;
-  const event = firstMatch(byCode, record, record.message);
-  if (event === undefined || withinRights(event, record)) return event;
-  return noted;
+  const event =
+    firstMatch(byCode, record, record.message) ?? (sshdIdents.includes(record.ident) ? undefined : elsewhere(record));
+  return event === undefined || withinRights(event, record) ? event : noted;
 }
 
 function firstMatch(
@@ -72,3 +90,18 @@ function firstMatch(
   }
   return undefined;
 }
+
+/**
+ * The kernel, PID 1 and the loggers talk about everything. What no pattern knows is of no concern, unless it speaks of
+ * what we watch: then a release words it in a way that we do not know yet.
+ */
+function elsewhere({ ident, message, journal }: LogRecord): Event | undefined {
+  if (ident === "kernel") return kernelWatchwords.test(message.slice(0, 64)) ? undefined : noted;
+  if (ident !== "systemd") return ident.startsWith("tcp_") ? undefined : noted;
+  const unit = journal?.unit ?? /^(?:Unit )?([^ :]{1,256}\.(?:service|socket))\b/.exec(message)?.[1] ?? "";
+  const role = unitRole(unit);
+  return role === "daemon" || role === "socket" ? undefined : noted;
+}
+
+const kernelWatchwords =
+  /^(?:nf_conntrack: .*(?:table|drop)|oom-kill:|Out of memory|Memory cgroup out of memory: Kill|Killed process|cgroup: fork|VFS: file-max)/;

@@ -14,27 +14,29 @@ export function isTrusted(record: LogRecord): boolean {
   const traced = ident.startsWith("tcp_");
   if (source === "tcp_trace" || traced) return source === "tcp_trace" && traced;
   if (source === "kmsg") return ident === "kernel";
-  if (journal === undefined) return ident !== "systemd" || record.pid <= 1;
+  if (journal === undefined) return true;
   const { trusted } = journal;
   switch (ident) {
     case "kernel":
       return trusted.transport === "kernel" && journal.facility === 0;
     case "systemd":
-      return trusted.pid === 1 && trusted.transport !== "kernel";
+      return trusted.transport !== "kernel" && (trusted.pid === 1 || wroteBy(trusted, ["systemd", "systemd-executor"]));
     case "systemd-oomd":
     case "systemd-coredump":
     case "systemd-journald":
+      return wroteBy(trusted, [ident]);
+    case "journal":
     case "rsyslogd":
-      return trusted.transport !== "kernel" && trusted.uid === 0 && wroteBy(trusted, ident);
+    case "rsyslogd-2177":
+      return trusted.transport !== "kernel" && wroteBy(trusted, ["systemd-journald", "rsyslogd"]);
     default:
       return trusted.transport !== "kernel" && spokeForSshd(trusted);
   }
 }
 
-function wroteBy(trusted: JournalFields["trusted"], program: string): boolean {
-  return trusted.exe === undefined
-    ? trusted.comm === undefined || trusted.comm === program.slice(0, 15)
-    : basename(trusted.exe) === program;
+/** A program that died before journald read /proc has no `_EXE`: nobody is taken for it. */
+function wroteBy({ exe }: JournalFields["trusted"], programs: readonly string[]): boolean {
+  return exe !== undefined && programs.includes(basename(exe));
 }
 
 /**
@@ -60,12 +62,14 @@ function inLoginScope({ unit, cgroup }: JournalFields["trusted"]): boolean {
 }
 
 /**
- * After login a child of sshd runs as the user and reports the end of that user's session. A user's own sshd has the
- * same program, user and scope: so nothing but the end of a session is taken from there.
+ * False: the speaker is real, but this is not his to say. A user's own service manager speaks of units of the same names.
+ * After login a child of sshd runs as the user and reports the end of that user's session; a user's own sshd has the same
+ * program, user and scope: so nothing but the end of a session is taken from there.
  */
-export function withinRights(event: Event, record: LogRecord): boolean {
-  const uid = record.journal?.trusted.uid;
-  if (uid === undefined || uid === 0 || !sshdPrograms.has(record.ident)) return true;
+export function withinRights(event: Event, { ident, pid, journal }: LogRecord): boolean {
+  if (ident === "systemd") return (journal?.trusted.pid ?? pid) <= 1;
+  const uid = journal?.trusted.uid;
+  if (uid === undefined || uid === 0 || !sshdPrograms.has(ident)) return true;
   return event.kind === "sshd.ended" && (event.phase === undefined || event.phase === "session");
 }
 
