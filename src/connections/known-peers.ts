@@ -1,0 +1,89 @@
+/**
+ * Peers that authenticated here within the last 30 days, and when they were last reset. Bounded: the one whose login is
+ * longest ago makes room.
+ */
+import { detached } from "./connections.ts";
+
+export const knownForMs = 30 * 24 * 3_600_000;
+export const activeForMs = 3_600_000;
+export const resetForMs = 10 * 60_000;
+
+interface Known {
+  authenticatedMs: number;
+  /** Last end of one of its connections; 0 before the first. */
+  endedMs: number;
+  /** 0: never. */
+  resetMs: number;
+}
+
+export class KnownPeers {
+  readonly #capacity: number;
+  /** By login, oldest first. */
+  readonly #peers = new Map<string, Known>();
+
+  constructor(capacity = 20_000) {
+    this.#capacity = capacity;
+  }
+
+  get size(): number {
+    return this.#peers.size;
+  }
+
+  has(peer: string, timeMs: number): boolean {
+    const known = this.#peers.get(peer);
+    return known !== undefined && timeMs - known.authenticatedMs <= knownForMs;
+  }
+
+  authenticated(peer: string, timeMs: number): void {
+    const known = this.#peers.get(peer);
+    if (known) {
+      if (timeMs <= known.authenticatedMs) return;
+      this.#peers.delete(peer);
+      this.#peers.set(peer, { ...known, authenticatedMs: timeMs });
+      return;
+    }
+    this.#peers.set(detached(peer), { authenticatedMs: timeMs, endedMs: 0, resetMs: 0 });
+    if (this.#peers.size > this.#capacity) {
+      const [oldest] = this.#peers.keys();
+      if (oldest !== undefined) this.#peers.delete(oldest);
+    }
+  }
+
+  ended(peer: string, timeMs: number, reset: boolean): void {
+    const known = this.#peers.get(peer);
+    if (!known) return;
+    known.endedMs = Math.max(known.endedMs, timeMs);
+    if (reset) known.resetMs = Math.max(known.resetMs, timeMs);
+  }
+
+  /** `connected`: peers with an open session now, who are active however long ago they logged in. */
+  count(nowMs: number, connected: ReadonlySet<string>): { all: number; active: number; reset: number } {
+    let all = 0;
+    let active = 0;
+    let reset = 0;
+    for (const [peer, { authenticatedMs, endedMs, resetMs }] of this.#peers) {
+      if (nowMs - authenticatedMs > knownForMs) continue;
+      all++;
+      if (nowMs - Math.max(authenticatedMs, endedMs) <= activeForMs || connected.has(peer)) active++;
+      if (resetMs !== 0 && nowMs - resetMs <= resetForMs) reset++;
+    }
+    return { all, active, reset };
+  }
+
+  /** Forgets those whose last login is too long ago. */
+  sweep(nowMs: number): void {
+    for (const [peer, { authenticatedMs }] of this.#peers) {
+      if (nowMs - authenticatedMs > knownForMs) this.#peers.delete(peer);
+    }
+  }
+
+  snapshot(): unknown {
+    return [...this.#peers].map(([peer, known]) => [peer, known.authenticatedMs, known.endedMs, known.resetMs]);
+  }
+
+  restore(saved: unknown): void {
+    for (const [peer, authenticatedMs, endedMs, resetMs] of saved as [string, number, number, number][]) {
+      this.#peers.set(peer, { authenticatedMs, endedMs, resetMs });
+    }
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * The ledger: everything that is counted from events. It owns the connections, the peers and one tally per subject, and
+ * is all that the composition root knows of them.
+ */
+import { Connections } from "../connections/connections.ts";
+import { Peers, type PeersOptions } from "../connections/peers.ts";
+import type { Event } from "../model/event.ts";
+import type { MetricDef, Sample } from "../model/metric.ts";
+import { type LogRecord, type SourceName, sourceNames } from "../model/record.ts";
+import { ConnectionTally, connectionMetrics } from "./connections.ts";
+import { DropTally, dropMetrics } from "./drops.ts";
+import { IdleTally, idleMetrics } from "./idle.ts";
+import { KernelTally, kernelMetrics } from "./kernel.ts";
+import { OomTally, oomMetrics } from "./oom.ts";
+import { ResetTally, resetMetrics } from "./resets.ts";
+import { SshdLifeTally, sshdLifeMetrics } from "./sshd-life.ts";
+import { restoreAll, snapshotAll, type Tally } from "./tally.ts";
+
+export const tallyMetrics: readonly MetricDef[] = [
+  ...sshdLifeMetrics,
+  ...connectionMetrics,
+  ...dropMetrics,
+  ...resetMetrics,
+  ...idleMetrics,
+  ...oomMetrics,
+  ...kernelMetrics,
+];
+
+export interface LedgerOptions {
+  readonly peers?: PeersOptions;
+  /** Whether the kernel's reset events are being read now; false unless told. */
+  readonly kernelVisible?: () => boolean;
+  /** Time since the last segment received from a peer; undefined where sockets are not watched. */
+  readonly idleMsOf?: (address: string, port: number) => number | undefined;
+  /** Connections kept at most, 50,000 unless told. */
+  readonly capacity?: number;
+}
+
+/** Raised when a snapshot of the release before can no longer be read. */
+const snapshotVersion = 1;
+
+export class Ledger {
+  readonly #connections: Connections;
+  readonly #peers: Peers;
+  readonly #tallies: Readonly<Record<string, Tally>>;
+  readonly #lost: Partial<Record<SourceName, number>> = {};
+
+  constructor(options: LedgerOptions = {}) {
+    const kernelVisible = options.kernelVisible ?? (() => false);
+    const peers = new Peers(options.peers);
+    this.#peers = peers;
+    this.#connections = new Connections({
+      onEnd: (end, evidence) => {
+        for (const tally of Object.values(this.#tallies)) tally.ended?.(end, evidence);
+      },
+      classify: (address, timeMs) => peers.classify(address, timeMs),
+      kernelVisible,
+      ...(options.idleMsOf && { idleMsOf: options.idleMsOf }),
+      ...(options.capacity !== undefined && { capacity: options.capacity }),
+    });
+    const connections = this.#connections;
+    this.#tallies = {
+      sshdLife: new SshdLifeTally(),
+      connections: new ConnectionTally(connections),
+      drops: new DropTally(),
+      resets: new ResetTally(peers, () => connections.sessionAddresses(), kernelVisible),
+      idle: new IdleTally(),
+      oom: new OomTally(),
+      kernel: new KernelTally(),
+    };
+  }
+
+  handle(event: Event, record: LogRecord): void {
+    if (event.kind === "noted") return;
+    if (event.kind === "log.lost") {
+      this.#lost[record.source] = this.lostRecords(record.source) + event.count * record.count;
+      return;
+    }
+    if (event.kind === "sshd.accepted") this.#peers.authenticated(event.address, record.timeMs);
+    else if (event.kind === "sshd.authentication_failed" && event.address)
+      this.#peers.authenticationFailed(event.address);
+    this.#connections.handle(event, record);
+    for (const name in this.#tallies) this.#tallies[name]?.handle?.(event, record);
+  }
+
+  /** At least once a second, with the wall clock: what was held back to hear all of its lines is counted here. */
+  tick(nowMs: number): void {
+    this.#connections.tick(nowMs);
+    this.#peers.tick(nowMs);
+    for (const tally of Object.values(this.#tallies)) tally.tick?.(nowMs);
+  }
+
+  samples(nowMs: number): Sample[] {
+    return Object.values(this.#tallies).flatMap((tally) => tally.samples(nowMs));
+  }
+
+  /** A login found in history: it makes the peer known and is not counted. */
+  learn(address: string, timeMs: number): void {
+    this.#peers.learn(address, timeMs);
+  }
+
+  /** Records that the log itself says were lost. */
+  lostRecords(source: SourceName): number {
+    return this.#lost[source] ?? 0;
+  }
+
+  /** JSON-safe, and the same for the same history. */
+  snapshot(): unknown {
+    return {
+      version: snapshotVersion,
+      connections: this.#connections.snapshot(),
+      peers: this.#peers.snapshot(),
+      tallies: snapshotAll(this.#tallies),
+      lost: sourceNames.map((source) => this.lostRecords(source)),
+    };
+  }
+
+  /** Into a new ledger only; throws on anything but a snapshot of this version, and the ledger is then of no use. */
+  restore(saved: unknown): void {
+    const state = saved as Record<"version" | "connections" | "peers" | "tallies" | "lost", unknown> | null;
+    if (state?.version !== snapshotVersion) {
+      throw new Error(`ledger: snapshot version "${String(state?.version)}", this release reads ${snapshotVersion}`);
+    }
+    const copy = structuredClone(state);
+    this.#connections.restore(copy.connections);
+    this.#peers.restore(copy.peers);
+    restoreAll(this.#tallies, copy.tallies);
+    for (const [i, source] of sourceNames.entries()) this.#lost[source] = (copy.lost as number[])[i] ?? 0;
+  }
+}

@@ -1,0 +1,182 @@
+/**
+ * What the kernel's log says about connection tracking, memory, links and limits. Most of these lines are rate-limited
+ * or printed once: counts are lower bounds unless their help says otherwise.
+ * Source: net/netfilter/nf_conntrack_core.c, net/ipv4/tcp.c, tcp_input.c, net/core/neighbour.c, kernel/cgroup/pids.c,
+ * fs/file_table.c, net/core/utils.c (net_ratelimit: ten lines in five seconds).
+ */
+import type { Event } from "../model/event.ts";
+import type { MetricDef, Sample } from "../model/metric.ts";
+import type { LogRecord } from "../model/record.ts";
+import { Counters } from "./counters.ts";
+import { restoreAll, snapshotAll, type Tally } from "./tally.ts";
+
+const lowerBound = "A lower bound: the kernel limits the rate of this line.";
+
+export const conntrackFull: MetricDef = {
+  name: "sshreset_conntrack_table_full_total",
+  help:
+    "New connections dropped because the connection tracking table was full, from the kernel's log, with the suppressed " +
+    "repeats that net_ratelimit reports within 10 s of such a line (they may include other network messages). A lower bound.",
+  type: "counter",
+  labels: [],
+};
+export const tcpMemory: MetricDef = {
+  name: "sshreset_tcp_memory_events_total",
+  help: `Kernel lines about TCP out of memory (tcp_mem) or too many orphaned sockets; it then resets connections. ${lowerBound}`,
+  type: "counter",
+  labels: ["what"],
+  values: { what: ["memory", "orphans"] },
+};
+export const synFloods: MetricDef = {
+  name: "sshreset_syn_flood_warnings_total",
+  help: "Kernel warnings of a possible SYN flood on one of sshd's ports. Printed once per listening socket.",
+  type: "counter",
+  labels: [],
+};
+export const neighbourOverflows: MetricDef = {
+  name: "sshreset_neighbour_table_overflows_total",
+  help: `Kernel lines about a full neighbour (ARP, NDP) table. ${lowerBound}`,
+  type: "counter",
+  labels: [],
+};
+export const linkDowns: MetricDef = {
+  name: "sshreset_link_down_total",
+  help: "Times that a network interface lost its link, from the kernel's log. At most 64 interfaces, then other.",
+  type: "counter",
+  labels: ["interface"],
+};
+export const nicResets: MetricDef = {
+  name: "sshreset_nic_resets_total",
+  help: "Transmit timeouts and resets of network adapters, from the kernel's log. At most 64 interfaces, then other.",
+  type: "counter",
+  labels: ["interface"],
+};
+export const forkRejections: MetricDef = {
+  name: "sshreset_fork_rejections_total",
+  help: "Kernel lines about a fork refused by the pids controller (TasksMax), by cgroup. Printed once per cgroup.",
+  type: "counter",
+  labels: ["cgroup"],
+  values: { cgroup: ["sshd", "other"] },
+};
+export const fileMax: MetricDef = {
+  name: "sshreset_file_max_reached_total",
+  help: "Kernel lines about the system's limit of open files (fs.file-max). Printed only at a new high.",
+  type: "counter",
+  labels: [],
+};
+export const hungTasks: MetricDef = {
+  name: "sshreset_sshd_hung_tasks_total",
+  help: "Kernel lines about an sshd process blocked for minutes (hung_task_timeout_secs).",
+  type: "counter",
+  labels: [],
+};
+
+const suppressedWindowMs = 10_000;
+const interfacesKept = 64;
+
+export class KernelTally implements Tally {
+  readonly #counters = {
+    conntrackFull: new Counters(conntrackFull),
+    tcpMemory: new Counters(tcpMemory),
+    synFloods: new Counters(synFloods),
+    neighbourOverflows: new Counters(neighbourOverflows),
+    linkDowns: new Counters(linkDowns),
+    nicResets: new Counters(nicResets),
+    forkRejections: new Counters(forkRejections),
+    fileMax: new Counters(fileMax),
+    hungTasks: new Counters(hungTasks),
+  };
+  #interfaces = new Set<string>();
+  #conntrackFullMs = Number.NEGATIVE_INFINITY;
+  /** Suppressed lines that no table full line is near to yet: the kernel prints their number before the next one. */
+  #suppressed: { timeMs: number; count: number } | undefined;
+
+  handle(event: Event, { timeMs, count }: LogRecord): void {
+    const counters = this.#counters;
+    switch (event.kind) {
+      case "kernel.conntrack_full":
+        counters.conntrackFull.add(count);
+        this.#conntrackFullMs = timeMs;
+        if (this.#suppressed && timeMs - this.#suppressed.timeMs <= suppressedWindowMs) {
+          counters.conntrackFull.add(this.#suppressed.count);
+        }
+        this.#suppressed = undefined;
+        return;
+      case "kernel.suppressed":
+        if (Math.abs(timeMs - this.#conntrackFullMs) <= suppressedWindowMs)
+          counters.conntrackFull.add(event.count * count);
+        else this.#suppressed = { timeMs, count: event.count * count };
+        return;
+      case "kernel.tcp_memory":
+        counters.tcpMemory.add(count, event.what);
+        return;
+      case "kernel.syn_flood":
+        counters.synFloods.add(count);
+        return;
+      case "kernel.neighbour_overflow":
+        counters.neighbourOverflows.add(count);
+        return;
+      case "kernel.link":
+        if (!event.up) counters.linkDowns.add(count, this.#interface(event.interface));
+        return;
+      case "kernel.nic_reset":
+        counters.nicResets.add(count, this.#interface(event.interface));
+        return;
+      case "kernel.fork_rejected":
+        counters.forkRejections.add(count, event.sshdCgroup ? "sshd" : "other");
+        return;
+      case "kernel.file_max":
+        counters.fileMax.add(count);
+        return;
+      case "kernel.hung_task":
+        counters.hungTasks.add(count);
+        return;
+    }
+  }
+
+  #interface(name: string | undefined): string {
+    if (name === undefined) return "other";
+    if (!this.#interfaces.has(name)) {
+      if (this.#interfaces.size >= interfacesKept) return "other";
+      this.#interfaces.add(name);
+    }
+    return name;
+  }
+
+  samples(): Sample[] {
+    return Object.values(this.#counters).flatMap((counters) => counters.samples());
+  }
+
+  snapshot(): unknown {
+    return {
+      ...snapshotAll(this.#counters),
+      interfaces: [...this.#interfaces],
+      conntrackFullMs: this.#conntrackFullMs === Number.NEGATIVE_INFINITY ? null : this.#conntrackFullMs,
+      suppressed: this.#suppressed ?? null,
+    };
+  }
+
+  restore(saved: unknown): void {
+    restoreAll(this.#counters, saved);
+    const state = saved as {
+      interfaces: string[];
+      conntrackFullMs: number | null;
+      suppressed: { timeMs: number; count: number } | null;
+    };
+    this.#interfaces = new Set(state.interfaces);
+    this.#conntrackFullMs = state.conntrackFullMs ?? Number.NEGATIVE_INFINITY;
+    this.#suppressed = state.suppressed ?? undefined;
+  }
+}
+
+export const kernelMetrics = [
+  conntrackFull,
+  tcpMemory,
+  synFloods,
+  neighbourOverflows,
+  linkDowns,
+  nicResets,
+  forkRejections,
+  fileMax,
+  hungTasks,
+];

@@ -1,0 +1,104 @@
+/**
+ * What the OOM killers took. The kernel's Killed process line counts; systemd's unit message counts where that line was
+ * not seen (no access to the kernel's log), and always for systemd-oomd, of which the kernel says nothing.
+ * Source: mm/oom_kill.c, systemd.resource-control(5), systemd-oomd.service(8).
+ */
+import type { Event, OomScope, OomVictim } from "../model/event.ts";
+import type { MetricDef, Sample } from "../model/metric.ts";
+import type { LogRecord } from "../model/record.ts";
+import { Counters } from "./counters.ts";
+import type { Tally } from "./tally.ts";
+
+export const oomKills: MetricDef = {
+  name: "sshreset_oom_kills_total",
+  help:
+    "Processes killed for lack of memory, by the kernel or systemd-oomd. victim: sshd, sshd_session = a connection's process " +
+    "or anything else in sshd's own cgroup, other. scope: host, or cgroup = a cgroup's own limit.",
+  type: "counter",
+  labels: ["victim", "scope"],
+  values: { victim: ["sshd", "sshd_session", "other"], scope: ["host", "cgroup"] },
+};
+
+const contextMs = 10_000;
+const joinMs = 10_000;
+const pendingKept = 64;
+
+interface Context {
+  readonly timeMs: number;
+  readonly pid: number;
+  readonly scope: OomScope;
+  readonly sshdCgroup: boolean;
+}
+
+export class OomTally implements Tally {
+  readonly #kills = new Counters(oomKills);
+  #contexts: Context[] = [];
+  /** Last kill told by the kernel among sshd's processes. */
+  #kernelMs = Number.NEGATIVE_INFINITY;
+  /** What systemd told and the kernel may still tell. */
+  #pending: { timeMs: number; deadlineMs: number }[] = [];
+  #nowMs = 0;
+
+  handle(event: Event, record: LogRecord): void {
+    const { timeMs, count } = record;
+    if (event.kind === "oom.context") {
+      const { pid, scope, sshdCgroup } = event;
+      this.#contexts = [...this.#contexts.slice(1 - pendingKept), { timeMs, pid, scope, sshdCgroup }];
+    } else if (event.kind === "oom.kill") {
+      const context = this.#contexts.find(
+        ({ pid, timeMs: at }) => pid === event.pid && Math.abs(timeMs - at) <= contextMs,
+      );
+      const victim: OomVictim = event.victim === "other" && context?.sshdCgroup ? "sshd_session" : event.victim;
+      this.#kills.add(count, victim, context?.scope ?? event.scope);
+      if (victim === "other") return;
+      this.#kernelMs = timeMs;
+      this.#pending = this.#pending.filter((pending) => Math.abs(timeMs - pending.timeMs) > joinMs);
+    } else if (event.kind === "unit.oom_kill" && event.by === "oomd") {
+      if (event.role === "socket") return;
+      this.#kills.add(count, event.role === "other" ? "other" : "sshd_session", "cgroup");
+    } else if (event.kind === "unit.oom_kill" && (event.role === "daemon" || event.role === "connection")) {
+      if (Math.abs(timeMs - this.#kernelMs) <= joinMs) return;
+      this.#pending = [...this.#pending.slice(1 - pendingKept), { timeMs, deadlineMs: this.#nowMs + joinMs }];
+    }
+  }
+
+  tick(nowMs: number): void {
+    this.#nowMs = nowMs;
+    if (this.#pending.length === 0) return;
+    const due = this.#pending.filter(({ deadlineMs }) => deadlineMs <= nowMs);
+    if (due.length === 0) return;
+    this.#pending = this.#pending.filter(({ deadlineMs }) => deadlineMs > nowMs);
+    this.#kills.add(due.length, "sshd_session", "cgroup");
+  }
+
+  samples(): Sample[] {
+    return this.#kills.samples();
+  }
+
+  snapshot(): unknown {
+    return {
+      kills: this.#kills.snapshot(),
+      contexts: this.#contexts,
+      kernelMs: this.#kernelMs === Number.NEGATIVE_INFINITY ? null : this.#kernelMs,
+      pending: this.#pending,
+      nowMs: this.#nowMs,
+    };
+  }
+
+  restore(saved: unknown): void {
+    const state = saved as {
+      kills: unknown;
+      contexts: Context[];
+      kernelMs: number | null;
+      pending: { timeMs: number; deadlineMs: number }[];
+      nowMs: number;
+    };
+    this.#kills.restore(state.kills);
+    this.#contexts = state.contexts;
+    this.#kernelMs = state.kernelMs ?? Number.NEGATIVE_INFINITY;
+    this.#pending = state.pending;
+    this.#nowMs = state.nowMs;
+  }
+}
+
+export const oomMetrics = [oomKills];

@@ -1,0 +1,347 @@
+/**
+ * The daemon's life: starts, and stops with one reason each. A stop is told by several lines of sshd, systemd and the
+ * kernel, from sources that may be seconds apart: they are gathered into one stop and judged when the window is over.
+ * Source: OpenSSH sshd.c; systemd src/core/service.c (results, exit and restart messages); log-message catalogue.
+ */
+import type { Event, UnitEvent, UnitResult } from "../model/event.ts";
+import { startFailures as startFailureReasons } from "../model/event.ts";
+import type { MetricDef, Sample } from "../model/metric.ts";
+import type { LogRecord } from "../model/record.ts";
+import { Counters } from "./counters.ts";
+import { restoreAll, snapshotAll, type Tally } from "./tally.ts";
+import { Witnesses } from "./witnesses.ts";
+
+export const starts: MetricDef = {
+  name: "sshreset_sshd_starts_total",
+  help: "Times that sshd began to listen, after a start, a restart or a reload: systemd's Started or sshd's Server listening.",
+  type: "counter",
+  labels: [],
+};
+export const stopReasons = ["requested", "reload", "crash", "oom_kill", "start_limit", "error"] as const;
+export type StopReason = (typeof stopReasons)[number];
+export const stops: MetricDef = {
+  name: "sshreset_sshd_stops_total",
+  help:
+    "Times that sshd stopped, each once: requested (systemctl, a terminating signal), reload (SIGHUP), crash (ended by a " +
+    "signal, core dump or watchdog), oom_kill, error (exit status other than 0), start_limit (systemd gave up restarting it, " +
+    "beside the stops before). Told ten seconds after the stop, when all its lines are in.",
+  type: "counter",
+  labels: ["reason"],
+  values: { reason: stopReasons },
+};
+export const sessionCrashes: MetricDef = {
+  name: "sshreset_sshd_session_crashes_total",
+  help: "Processes of single connections that crashed: sshd's, the kernel's and systemd-coredump's lines, one crash once.",
+  type: "counter",
+  labels: [],
+};
+export const startFailures: MetricDef = {
+  name: "sshreset_sshd_start_failures_total",
+  help: "Starts that failed, by sshd's own reason; other where only systemd told of it.",
+  type: "counter",
+  labels: ["reason"],
+  values: { reason: startFailureReasons },
+};
+export const resourceErrors: MetricDef = {
+  name: "sshreset_sshd_resource_errors_total",
+  help: "Lines in which sshd (or systemd for it) could not get a process, a file descriptor, memory or a terminal.",
+  type: "counter",
+  labels: ["resource"],
+  values: { resource: ["process", "files", "memory", "terminal"] },
+};
+
+/** How far apart the lines of one happening may be, and how long they are waited for. */
+const windowMs = 10_000;
+/** systemd waits so long for a stop at most (TimeoutStopSec's default is 90 s), then kills. */
+const stoppingMs = 120_000;
+/** SIGHUP, SIGINT, SIGQUIT, SIGTERM: somebody asked. systemd takes most of them as a clean exit, systemd.service(5). */
+const askingSignals = new Set([1, 2, 3, 15]);
+/** SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS. */
+const crashSignals = new Set([4, 5, 6, 7, 8, 11, 31]);
+const stopsKept = 64;
+
+type Told = "stopping" | "signal" | "exited" | "failed" | "oom" | "reload" | "reloading";
+
+interface Stop {
+  timeMs: number;
+  /** Wall time after which it is judged; undefined when it was. */
+  deadlineMs?: number;
+  told: Told[];
+  /** From `Received signal N; terminating.` */
+  signal?: number;
+  exit?: "crash" | "asked" | "error";
+  result?: UnitResult;
+  /** When the next start was told. */
+  startedMs?: number;
+}
+
+export class SshdLifeTally implements Tally {
+  readonly #counters = {
+    starts: new Counters(starts),
+    stops: new Counters(stops),
+    sessionCrashes: new Counters(sessionCrashes),
+    startFailures: new Counters(startFailures),
+    resourceErrors: new Counters(resourceErrors),
+  };
+  readonly #joined = {
+    starts: new Witnesses(windowMs),
+    limits: new Witnesses(windowMs),
+    crashes: new Witnesses(windowMs),
+  };
+  #stops: Stop[] = [];
+  /** The listener, as far as it is known: 0 before its first line. */
+  #listenerPid = 0;
+  #listening = false;
+  /** Last OOM kill in sshd's own cgroup. */
+  #oomMs: number | null = null;
+  #startFailure: { timeMs: number; pid: number; reason: string } | null = null;
+  /** Failed starts that only systemd has told so far. */
+  #unitFailures: { timeMs: number; deadlineMs: number }[] = [];
+  /** Crashes of processes named sshd that may have been the listener. */
+  #unnamedCrashes: { timeMs: number; deadlineMs: number }[] = [];
+  #oomPids: number[] = [];
+  #nowMs = 0;
+
+  handle(event: Event, record: LogRecord): void {
+    const { timeMs, pid, count } = record;
+    switch (event.kind) {
+      case "sshd.listening":
+        this.#listens(timeMs, pid);
+        return;
+      case "sshd.signal":
+        this.#listening = false;
+        this.#stop("signal", timeMs).signal = event.signal;
+        return;
+      case "sshd.reload":
+        this.#listening = false;
+        this.#stop("reload", timeMs);
+        return;
+      case "sshd.start_failed":
+        this.#startFailed(event.reason, timeMs, pid);
+        return;
+      case "sshd.resource_error":
+        this.#counters.resourceErrors.add(count, event.resource);
+        return;
+      case "sshd.session_crash":
+        this.#sessionCrash("sshd", timeMs);
+        return;
+      case "kernel.crash":
+        if (event.process === "sshd_session") this.#sessionCrash("kernel", timeMs);
+        else if (event.pid !== this.#listenerPid) this.#unnamedCrashes.push({ timeMs, deadlineMs: this.#deadline() });
+        return;
+      case "oom.context":
+        if (event.sshdCgroup) this.#oomPids = [...this.#oomPids.slice(-63), event.pid];
+        return;
+      case "oom.kill":
+        if (event.victim !== "other" || this.#oomPids.includes(event.pid)) this.#oomMs = timeMs;
+        return;
+      default:
+        if (event.kind.startsWith("unit.")) this.#unit(event as UnitEvent, record);
+    }
+  }
+
+  #unit(event: UnitEvent, { timeMs, count }: LogRecord): void {
+    if (event.kind === "unit.start_limit" && (event.role === "daemon" || event.role === "socket")) {
+      this.#startLimit("repeated", timeMs);
+      return;
+    }
+    if (event.kind === "unit.exited" && event.role === "connection") {
+      if (event.how !== "exited" && crashSignals.has(event.status)) this.#sessionCrash("unit", timeMs);
+      return;
+    }
+    if (event.kind === "unit.core_dump") {
+      if (event.process === "sshd_session" || event.role === "connection" || event.role === "session") {
+        this.#sessionCrash("core", timeMs);
+      }
+      return;
+    }
+    if (event.role !== "daemon") return;
+    switch (event.kind) {
+      case "unit.started":
+        this.#started("unit", timeMs);
+        return;
+      case "unit.stopping":
+        this.#stop("stopping", timeMs);
+        return;
+      case "unit.reloading":
+        this.#stop("reloading", timeMs);
+        return;
+      case "unit.exited":
+        if (event.process === "main") this.#exited(event.how, event.status, timeMs);
+        return;
+      case "unit.failed":
+        this.#failed(event.result, timeMs);
+        return;
+      case "unit.start_failed":
+        if (!this.#near(this.#startFailure?.timeMs, timeMs)) {
+          this.#unitFailures.push({ timeMs, deadlineMs: this.#deadline() });
+        }
+        return;
+      case "unit.oom_kill":
+        this.#oomMs = timeMs;
+        return;
+      case "unit.fork_failed":
+        this.#counters.resourceErrors.add(count, "process");
+        return;
+    }
+  }
+
+  #listens(timeMs: number, pid: number): void {
+    if (this.#listening && pid === this.#listenerPid) return;
+    this.#listening = true;
+    this.#listenerPid = pid;
+    this.#started("sshd", timeMs);
+  }
+
+  #started(witness: string, timeMs: number): void {
+    if (!this.#joined.starts.tell(witness, timeMs)) return;
+    this.#counters.starts.add(1);
+    for (const stop of this.#stops) if (stop.timeMs <= timeMs) stop.startedMs ??= timeMs;
+  }
+
+  #exited(how: "exited" | "killed" | "dumped", status: number, timeMs: number): void {
+    this.#listening = false;
+    if (how === "exited" && status === 0) return;
+    const stop = this.#stop("exited", timeMs);
+    if (how === "exited") stop.exit = "error";
+    else stop.exit = how === "killed" && askingSignals.has(status) ? "asked" : "crash";
+  }
+
+  #failed(result: UnitResult, timeMs: number): void {
+    if (result === "start-limit-hit") {
+      this.#startLimit("result", timeMs);
+      return;
+    }
+    // Alone it tells of a start that failed, or repeats the last result after the start limit: no stop.
+    const stop = result === "oom-kill" ? this.#stop("failed", timeMs) : this.#openStop("failed", timeMs);
+    if (!stop) return;
+    if (!stop.told.includes("failed")) stop.told.push("failed");
+    stop.result = result;
+  }
+
+  #startLimit(witness: string, timeMs: number): void {
+    if (this.#joined.limits.tell(witness, timeMs)) this.#counters.stops.add(1, "start_limit");
+  }
+
+  /** The stop that this line tells of: one that is still being told, or a new one. */
+  #stop(told: Told, timeMs: number): Stop {
+    let stop = this.#openStop(told, timeMs);
+    if (!stop) {
+      stop = { timeMs, deadlineMs: this.#deadline(), told: [] };
+      this.#stops = [...this.#stops.slice(1 - stopsKept), stop];
+    }
+    stop.told.push(told);
+    return stop;
+  }
+
+  #openStop(told: Told, timeMs: number): Stop | undefined {
+    return this.#stops.find((stop) => {
+      if (stop.told.includes(told) || isReload(told) !== isReload(stop.told[0])) return false;
+      if (stop.startedMs !== undefined && timeMs > stop.startedMs) return false;
+      return Math.abs(timeMs - stop.timeMs) <= (stop.told.includes("stopping") ? stoppingMs : windowMs);
+    });
+  }
+
+  #reasonOf(stop: Stop): StopReason {
+    if (isReload(stop.told[0])) return "reload";
+    if (stop.result === "oom-kill") return "oom_kill";
+    if (stop.told.includes("stopping")) return "requested";
+    // On cgroup v2 systemd ends the whole unit after a kill in it (OOMPolicy=stop): nobody asked for that SIGTERM.
+    const killed = stop.exit === "crash" || stop.signal === 15;
+    if (killed && this.#near(this.#oomMs ?? undefined, stop.timeMs)) return "oom_kill";
+    if (stop.result === "watchdog" || stop.exit === "crash") return "crash";
+    if (stop.signal !== undefined || stop.exit === "asked") return "requested";
+    return "error";
+  }
+
+  #startFailed(reason: string, timeMs: number, pid: number): void {
+    const last = this.#startFailure;
+    this.#startFailure = { timeMs, pid, reason };
+    this.#unitFailures = this.#unitFailures.filter((failure) => !this.#near(failure.timeMs, timeMs));
+    // One problem has several lines, the first of them the nearest to the cause.
+    if (last && last.pid === pid && this.#near(last.timeMs, timeMs)) return;
+    this.#counters.startFailures.add(1, reason);
+  }
+
+  #sessionCrash(witness: string, timeMs: number): void {
+    if (this.#joined.crashes.tell(witness, timeMs)) this.#counters.sessionCrashes.add(1);
+  }
+
+  #near(one: number | undefined, other: number): boolean {
+    return one !== undefined && Math.abs(one - other) <= windowMs;
+  }
+
+  #deadline(): number {
+    return this.#nowMs + windowMs;
+  }
+
+  tick(nowMs: number): void {
+    this.#nowMs = nowMs;
+    for (const stop of this.#stops) {
+      if (stop.deadlineMs !== undefined && stop.deadlineMs <= nowMs) {
+        delete stop.deadlineMs;
+        this.#counters.stops.add(1, this.#reasonOf(stop));
+      }
+    }
+    for (const failure of this.#unitFailures) {
+      if (failure.deadlineMs <= nowMs) this.#counters.startFailures.add(1, "other");
+    }
+    this.#unitFailures = this.#unitFailures.filter(({ deadlineMs }) => deadlineMs > nowMs);
+    for (const crash of this.#unnamedCrashes) {
+      if (crash.deadlineMs > nowMs) continue;
+      const listener = this.#stops.some(({ exit, timeMs }) => exit === "crash" && this.#near(timeMs, crash.timeMs));
+      if (!listener) this.#sessionCrash("kernel", crash.timeMs);
+    }
+    this.#unnamedCrashes = this.#unnamedCrashes.filter(({ deadlineMs }) => deadlineMs > nowMs);
+  }
+
+  samples(): Sample[] {
+    return Object.values(this.#counters).flatMap((counters) => counters.samples());
+  }
+
+  snapshot(): unknown {
+    return {
+      ...snapshotAll(this.#counters),
+      joined: snapshotAll(this.#joined),
+      stopsTold: this.#stops,
+      listenerPid: this.#listenerPid,
+      listening: this.#listening,
+      oomMs: this.#oomMs,
+      oomPids: this.#oomPids,
+      startFailure: this.#startFailure,
+      unitFailures: this.#unitFailures,
+      unnamedCrashes: this.#unnamedCrashes,
+      nowMs: this.#nowMs,
+    };
+  }
+
+  restore(saved: unknown): void {
+    restoreAll(this.#counters, saved);
+    const state = saved as {
+      joined: unknown;
+      stopsTold: Stop[];
+      listenerPid: number;
+      listening: boolean;
+      oomMs: number | null;
+      oomPids: number[];
+      startFailure: { timeMs: number; pid: number; reason: string } | null;
+      unitFailures: { timeMs: number; deadlineMs: number }[];
+      unnamedCrashes: { timeMs: number; deadlineMs: number }[];
+      nowMs: number;
+    };
+    restoreAll(this.#joined, state.joined);
+    this.#stops = state.stopsTold;
+    this.#listenerPid = state.listenerPid;
+    this.#listening = state.listening;
+    this.#oomMs = state.oomMs;
+    this.#oomPids = state.oomPids;
+    this.#startFailure = state.startFailure;
+    this.#unitFailures = state.unitFailures;
+    this.#unnamedCrashes = state.unnamedCrashes;
+    this.#nowMs = state.nowMs;
+  }
+}
+
+const isReload = (told: Told | undefined): boolean => told === "reload" || told === "reloading";
+
+export const sshdLifeMetrics = [starts, stops, sessionCrashes, startFailures, resourceErrors];
