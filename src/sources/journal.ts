@@ -1,0 +1,325 @@
+/**
+ * The `journal` source: runs journalctl in export format with matches, so that only records of wanted identifiers are
+ * read, and follows it. Unit messages carry `_SYSTEMD_UNIT=init.scope` and lines after a login that of their session:
+ * so records are matched by who speaks, never by unit.
+ * Sources: journalctl(1), systemd.journal-fields(7).
+ */
+import { type ChildProcessByStdio, spawn } from "node:child_process";
+import type { Readable } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
+import type { JournalFields, LogRecord } from "../model/record.ts";
+import type { Batch, Position, Source, SourceStart, SourceStatus } from "../model/source.ts";
+import { type JournalEntry, JournalExport } from "./journal-export.ts";
+
+/** Which journal is read: this host's unless told otherwise. */
+export interface JournalPlace {
+  readonly directory?: string;
+  /** May be a pattern: `/fixtures/fix*.journal`. */
+  readonly file?: string;
+  /** The program, `journalctl` unless told otherwise. */
+  readonly command?: string;
+}
+
+export interface JournalOptions extends SourceStart, JournalPlace {
+  /** The first wait after journalctl ended; doubled up to a minute while it gives nothing. */
+  readonly retryMs?: number;
+  readonly nowMs?: () => number;
+}
+
+const retryLimitMs = 60_000;
+const messageLength = 8 * 1024;
+
+const trustedFields = [
+  ["_TRANSPORT", "transport"],
+  ["_EXE", "exe"],
+  ["_COMM", "comm"],
+  ["_SYSTEMD_UNIT", "unit"],
+  ["_SYSTEMD_CGROUP", "cgroup"],
+  ["_BOOT_ID", "bootId"],
+] as const;
+const clientFields = [
+  ["MESSAGE_ID", "messageId"],
+  ["UNIT", "unit"],
+  ["EXIT_CODE", "exitCode"],
+  ["EXIT_STATUS", "exitStatus"],
+  ["UNIT_RESULT", "unitResult"],
+  ["JOB_RESULT", "jobResult"],
+  ["JOB_TYPE", "jobType"],
+  ["COREDUMP_EXE", "coredumpExe"],
+  ["COREDUMP_COMM", "coredumpComm"],
+  ["COREDUMP_PID", "coredumpPid"],
+  ["COREDUMP_SIGNAL", "coredumpSignal"],
+  ["COREDUMP_UNIT", "coredumpUnit"],
+  ["N_DROPPED", "dropped"],
+] as const;
+const namedFields = [
+  "MESSAGE",
+  "SYSLOG_IDENTIFIER",
+  "SYSLOG_PID",
+  "SYSLOG_FACILITY",
+  "_PID",
+  "_UID",
+  ...[...trustedFields, ...clientFields].map(([name]) => name),
+];
+export const journalFields: readonly string[] = ["__CURSOR", "__REALTIME_TIMESTAMP", ...namedFields];
+export const outputFields = `--output-fields=${namedFields.join(",")}`;
+
+/** journalctl's matches for the identifiers; `+` is or, fields without it are and, the same field twice is or. */
+export function journalMatches(idents: readonly string[]): readonly string[] {
+  const groups: (readonly string[])[] = [];
+  const plain = idents.filter((ident) => ident !== "systemd" && ident !== "kernel");
+  if (plain.length > 0) groups.push(plain.map((ident) => `SYSLOG_IDENTIFIER=${ident}`));
+  const sshd = plain.filter((ident) => ident.startsWith("sshd"));
+  if (sshd.length > 0) groups.push(sshd.map((ident) => `_COMM=${ident}`));
+  if (idents.includes("systemd")) groups.push(["SYSLOG_IDENTIFIER=systemd", "_PID=1"]);
+  if (idents.includes("kernel")) groups.push(["_TRANSPORT=kernel", "SYSLOG_FACILITY=0"]);
+  return groups.flatMap((group, index) => (index === 0 ? group : ["+", ...group]));
+}
+
+/** The entry as a record; undefined if nobody wanted speaks, or somebody only pretends to be systemd or the kernel. */
+export function journalRecord(entry: JournalEntry, idents: ReadonlySet<string>): LogRecord | undefined {
+  const identifier = entry.get("SYSLOG_IDENTIFIER") ?? "";
+  const comm = entry.get("_COMM") ?? "";
+  const transport = entry.get("_TRANSPORT");
+  const facility = number(entry.get("SYSLOG_FACILITY"));
+  const trustedPid = number(entry.get("_PID"));
+  const kernel = transport === "kernel" && facility === 0;
+  const ident = kernel ? "kernel" : idents.has(identifier) ? identifier : comm;
+  if (!idents.has(ident) || (ident === "kernel" && !kernel) || (ident === "systemd" && trustedPid !== 1)) {
+    return undefined;
+  }
+  const timeUs = number(entry.get("__REALTIME_TIMESTAMP"));
+  if (timeUs === undefined) return undefined;
+
+  const trusted: Record<string, string | number> = {};
+  for (const [name, key] of trustedFields) copy(entry, name, trusted, key);
+  if (trustedPid !== undefined) trusted["pid"] = trustedPid;
+  const uid = number(entry.get("_UID"));
+  if (uid !== undefined) trusted["uid"] = uid;
+  const journal: Record<string, unknown> = { trusted };
+  for (const [name, key] of clientFields) copy(entry, name, journal, key);
+  if (facility !== undefined) journal["facility"] = facility;
+  return {
+    source: "journal",
+    timeMs: Math.floor(timeUs / 1000),
+    ident,
+    pid: number(entry.get("SYSLOG_PID")) ?? trustedPid ?? 0,
+    message: (entry.get("MESSAGE") ?? "").slice(0, messageLength),
+    count: 1,
+    journal: journal as unknown as JournalFields,
+  };
+}
+
+function copy(entry: JournalEntry, name: string, target: Record<string, unknown>, key: string): void {
+  const value = entry.get(name);
+  if (value !== undefined) target[key] = value.slice(0, messageLength);
+}
+
+function number(text: string | undefined): number | undefined {
+  return text !== undefined && /^\d{1,16}$/.test(text) ? Number(text) : undefined;
+}
+
+export function createJournalSource(options: JournalOptions): Source {
+  return new JournalSource(options);
+}
+
+class JournalSource implements Source {
+  readonly name = "journal";
+  readonly #options: JournalOptions;
+  readonly #idents: ReadonlySet<string>;
+  readonly #nowMs: () => number;
+  /** The last entry read; undefined until there is one, then `#sinceMs` is where to start. */
+  #cursor: string | undefined;
+  readonly #sinceMs: number;
+  #status: SourceStatus = { up: false, reason: "journalctl has not started yet" };
+  #run: JournalctlRun | undefined;
+  /** journalctl before 236 does not know the option. */
+  #selectFields = true;
+
+  constructor(options: JournalOptions) {
+    this.#options = options;
+    this.#idents = new Set(options.idents);
+    this.#nowMs = options.nowMs ?? Date.now;
+    const { cursor, sinceMs } = (options.position ?? {}) as Readonly<Record<string, unknown>>;
+    if (typeof cursor === "string" && cursor !== "") this.#cursor = cursor;
+    this.#sinceMs = typeof sinceMs === "number" ? sinceMs : options.fromBeginning ? 0 : this.#nowMs();
+  }
+
+  status(): SourceStatus {
+    return this.#run?.running() ? this.#run.complaint() : this.#status;
+  }
+
+  async *batches(signal: AbortSignal): AsyncGenerator<Batch> {
+    yield { records: [], position: this.#position(), lost: 0 };
+    const firstRetryMs = this.#options.retryMs ?? 1000;
+    let retryMs = firstRetryMs;
+    while (!signal.aborted) {
+      const run = new JournalctlRun(this.#options.command ?? "journalctl", this.#arguments(), signal);
+      this.#run = run;
+      const before = this.#cursor;
+      yield* this.#follow(run, before);
+      if (signal.aborted) return;
+      if (this.#selectFields && run.stderr.includes("output-fields")) {
+        this.#selectFields = false;
+        continue;
+      }
+      this.#status = { up: false, ...run.failure() };
+      if (this.#cursor !== before) retryMs = firstRetryMs;
+      this.#options.onWarning(`${this.#status.reason}; starting it again`, { inMs: retryMs });
+      await delay(retryMs, undefined, { signal }).catch(() => {});
+      retryMs = Math.min(retryMs * 2, retryLimitMs);
+    }
+  }
+
+  async *#follow(run: JournalctlRun, resumedAt: string | undefined): AsyncGenerator<Batch> {
+    const parser = new JournalExport(journalFields);
+    let first = true;
+    try {
+      for await (const chunk of run.output()) {
+        const records: LogRecord[] = [];
+        let lost = 0;
+        for (const entry of parser.read(chunk)) {
+          const cursor = entry.get("__CURSOR");
+          if (cursor === undefined) continue;
+          const again = first && resumedAt !== undefined && sameEntry(cursor, resumedAt);
+          if (first && resumedAt !== undefined && !again) {
+            lost++;
+            this.#options.onWarning("journal: the entry read last is gone (vacuumed): those after it may be lost");
+          }
+          first = false;
+          const record = again ? undefined : journalRecord(entry, this.#idents);
+          // --since knows whole seconds only.
+          const early =
+            this.#cursor === undefined &&
+            record !== undefined &&
+            record.timeMs < this.#sinceMs &&
+            record.timeMs >= wholeSecond(this.#sinceMs);
+          if (early) continue;
+          this.#cursor = cursor;
+          if (record !== undefined) records.push(record);
+        }
+        yield { records, position: this.#position(), lost };
+      }
+    } finally {
+      run.end();
+    }
+  }
+
+  #position(): Position {
+    return this.#cursor === undefined ? { sinceMs: this.#sinceMs } : { cursor: this.#cursor, sinceMs: this.#sinceMs };
+  }
+
+  /**
+   * Resumes AT the last entry, not after it: if the first one given is another one, the journal was vacuumed beyond it.
+   */
+  #arguments(): readonly string[] {
+    return [
+      "--output=export",
+      "--follow",
+      "--no-tail",
+      ...(this.#selectFields ? [outputFields] : []),
+      ...placeArguments(this.#options),
+      ...(this.#cursor !== undefined
+        ? [`--cursor=${this.#cursor}`]
+        : this.#sinceMs > 0
+          ? [`--since=@${wholeSecond(this.#sinceMs) / 1000}`]
+          : []),
+      ...journalMatches(this.#options.idents),
+    ];
+  }
+}
+
+export function placeArguments({ directory, file }: JournalPlace): readonly string[] {
+  return [
+    ...(directory === undefined ? [] : [`--directory=${directory}`]),
+    ...(file === undefined ? [] : [`--file=${file}`]),
+  ];
+}
+
+function wholeSecond(timeMs: number): number {
+  return Math.floor(timeMs / 1000) * 1000;
+}
+
+/** Whether two cursors mean one entry: by sequence number or, where a file was copied, by boot, times and hash. */
+function sameEntry(a: string, b: string): boolean {
+  if (a === b) return true;
+  const [one, other] = [a, b].map((cursor) => new Map(cursor.split(";").map((part) => [part[0], part.slice(2)])));
+  return ["b", "m", "t", "x"].every((key) => one?.get(key) !== undefined && one.get(key) === other?.get(key));
+}
+
+/** One run of journalctl: its output, what it complained about, and how it ended. */
+export class JournalctlRun {
+  /** The last of what it said on stderr. */
+  stderr = "";
+  readonly #command: string;
+  readonly #child: ChildProcessByStdio<null, Readable, Readable>;
+  readonly #ended: Promise<void>;
+  readonly #stop: () => void;
+  #how = "";
+
+  constructor(command: string, args: readonly string[], signal: AbortSignal) {
+    this.#command = command;
+    this.#child = spawn(command, args, {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, LC_ALL: "C", SYSTEMD_PAGER: "", SYSTEMD_COLORS: "0" },
+    });
+    this.#child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      this.stderr = (this.stderr + text).slice(-4096);
+    });
+    this.#stop = () => this.#child.kill();
+    signal.addEventListener("abort", this.#stop, { once: true });
+    this.#ended = new Promise((resolve) => {
+      this.#child.once("error", (error: NodeJS.ErrnoException) => {
+        this.#how = error.code === "ENOENT" ? "is not there" : `cannot be started: ${error.message}`;
+        resolve();
+      });
+      this.#child.once("close", (code, killedBy) => {
+        this.#how ||= killedBy === null ? `ended with exit code ${code}` : `was killed by ${killedBy}`;
+        signal.removeEventListener("abort", this.#stop);
+        resolve();
+      });
+    });
+  }
+
+  /** stdout until the end, as fast as it is asked for. */
+  async *output(): AsyncGenerator<Buffer> {
+    try {
+      for await (const chunk of this.#child.stdout) yield chunk as Buffer;
+    } catch {
+      // The child is gone; why is in `failure`.
+    }
+    await this.#ended;
+  }
+
+  running(): boolean {
+    return this.#child.pid !== undefined && this.#how === "";
+  }
+
+  end(): void {
+    this.#child.kill();
+  }
+
+  /** What journalctl says when it runs and yet may not see everything. */
+  complaint(): SourceStatus {
+    if (/insufficient permissions|not seeing messages from other users/i.test(this.stderr)) {
+      return { up: false, reason: `${this.#command} is not allowed to read the system's journal`, grant: journalGrant };
+    }
+    if (this.stderr.includes("No journal files were found")) {
+      return { up: false, reason: `${this.#command} found no journal files` };
+    }
+    return { up: true };
+  }
+
+  failure(): { readonly reason: string; readonly grant?: string } {
+    const said = lastLine(this.stderr);
+    const reason = `${this.#command} ${this.#how}${said === "" ? "" : `: ${said}`}`;
+    const { grant } = this.complaint();
+    return grant === undefined ? { reason } : { reason, grant };
+  }
+}
+
+const journalGrant = "membership in the group systemd-journal";
+
+function lastLine(text: string): string {
+  return text.trimEnd().split("\n").at(-1)?.trim() ?? "";
+}
