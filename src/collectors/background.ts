@@ -10,6 +10,8 @@ export interface CommandLimits {
   readonly timeoutMs: number;
   readonly maxBytes: number;
   readonly signal?: AbortSignal;
+  /** Takes the output piece by piece instead of the result, for output too large to hold. */
+  readonly onOutput?: (chunk: Buffer) => void;
 }
 
 /** The program is not in PATH. */
@@ -17,7 +19,7 @@ export class CommandMissing extends Error {}
 
 /** Standard output of a program that ended with 0. Throws CommandMissing, or an Error with the program's own words. */
 export function runCommand(file: string, args: readonly string[], limits: CommandLimits): Promise<string> {
-  const { timeoutMs, maxBytes, signal } = limits;
+  const { timeoutMs, maxBytes, signal, onOutput } = limits;
   return new Promise((resolve, reject) => {
     const child = spawn(file, args, {
       env: { ...process.env, LC_ALL: "C" },
@@ -42,6 +44,7 @@ export function runCommand(file: string, args: readonly string[], limits: Comman
     child.stdout.on("data", (chunk: Buffer) => {
       size += chunk.length;
       if (size > maxBytes) end(new Error(`${file}: more than ${maxBytes} bytes of output, ended`));
+      else if (onOutput) onOutput(chunk);
       else output.push(chunk);
     });
     child.stderr.on("data", (chunk: Buffer) => {
@@ -50,7 +53,7 @@ export function runCommand(file: string, args: readonly string[], limits: Comman
     child.on("error", (error) =>
       end(
         errorCode(error) === "ENOENT"
-          ? new CommandMissing(`${file}: not found in PATH`)
+          ? new CommandMissing(`${file}: not found`)
           : new Error(`${file}: ${error.message}`),
       ),
     );
@@ -81,7 +84,7 @@ export class Repeated<T> {
   }
 
   /** One try now. */
-  async once(signal: AbortSignal): Promise<void> {
+  async once(signal: AbortSignal = new AbortController().signal): Promise<void> {
     try {
       const value = await this.#work(signal);
       this.result = { state: "ok", value, timeMs: this.#nowMs() };

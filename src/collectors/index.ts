@@ -1,8 +1,23 @@
 /** Every collector, in the order of the landing page. Flags, `?collect[]=` and the metrics page derive from this list. */
 import type { CollectorModule } from "../model/collector.ts";
 import { conntrack } from "./conntrack.ts";
+import { host } from "./host.ts";
 import { interfaces } from "./interfaces.ts";
 import { memory } from "./memory.ts";
+import { pathMtu } from "./path-mtu.ts";
+import { sockets } from "./sockets.ts";
+import { sshd } from "./sshd.ts";
 import { tcpCounters } from "./tcp-counters.ts";
+import { tcpWrappers } from "./tcp-wrappers.ts";
 
-export const collectorModules: readonly CollectorModule[] = [conntrack, interfaces, memory, tcpCounters];
+export const collectorModules: readonly CollectorModule[] = [
+  conntrack,
+  host,
+  interfaces,
+  memory,
+  pathMtu,
+  sockets,
+  sshd,
+  tcpCounters,
+  tcpWrappers,
+];

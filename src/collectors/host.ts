@@ -1,0 +1,94 @@
+/**
+ * What host this is, once at start and in the background: kernel, distribution, virtualization and cloud vendor, by the
+ * systeminformation package (uname, /etc/os-release, DMI). Cloud limits are judged only where there is a cloud.
+ */
+import { osInfo, system } from "systeminformation";
+import type { Collector, CollectorContext, CollectorModule } from "../model/collector.ts";
+import type { Sample } from "../model/metric.ts";
+
+export const clouds = [
+  "aws",
+  "gcp",
+  "azure",
+  "oci",
+  "alibaba",
+  "hetzner",
+  "digitalocean",
+  "openstack",
+  "none",
+] as const;
+export type Cloud = (typeof clouds)[number];
+
+export const host: CollectorModule = {
+  name: "host",
+  summary: "kernel, distribution, virtualization and cloud vendor, once at start",
+  enabled: true,
+  metrics: [
+    {
+      name: "sshreset_host_info",
+      help: "Always 1: kernel, distribution, virtualization and cloud vendor of this host, read once at start.",
+      type: "gauge",
+      labels: ["kernel", "distribution", "distribution_version", "virtualization", "cloud"],
+    },
+  ],
+  create: createHost,
+};
+
+function createHost({ onWarning }: CollectorContext): Collector {
+  let samples: readonly Sample[] | undefined;
+  return {
+    read() {
+      if (samples === undefined) return { status: "absent", reason: "host facts are still being read" };
+      return { status: "ok", samples };
+    },
+    async run() {
+      try {
+        samples = [hostInfo(await osInfo(), await system())];
+      } catch (error) {
+        onWarning("cannot read host facts", { error: String(error) });
+      }
+    },
+  };
+}
+
+export interface OsFacts {
+  readonly kernel: string;
+  readonly distro: string;
+  readonly release: string;
+}
+export interface SystemFacts {
+  readonly manufacturer: string;
+  readonly model: string;
+  readonly virtual: boolean;
+  readonly virtualHost?: string;
+}
+
+/** Pure: the package's facts to the info sample. */
+export function hostInfo({ kernel, distro, release }: OsFacts, machine: SystemFacts): Sample {
+  const virtualization = machine.virtual ? machine.virtualHost?.toLowerCase() || "other" : "none";
+  const labels = {
+    kernel: short(kernel),
+    distribution: short(distro),
+    distribution_version: short(release),
+    virtualization: short(virtualization),
+    cloud: cloudOf(machine),
+  };
+  return { name: "sshreset_host_info", labels, value: 1 };
+}
+
+/** DMI's manufacturer and model, as the vendors set them. */
+export function cloudOf({ manufacturer, model, virtual }: SystemFacts): Cloud {
+  if (/amazon ec2/i.test(manufacturer) || /amazon/i.test(model)) return "aws";
+  if (/^google/i.test(manufacturer) || /google compute engine/i.test(model)) return "gcp";
+  if (/microsoft corporation/i.test(manufacturer) && virtual) return "azure";
+  if (/oraclecloud/i.test(manufacturer + model)) return "oci";
+  if (/alibaba cloud/i.test(manufacturer)) return "alibaba";
+  if (/^hetzner/i.test(manufacturer)) return "hetzner";
+  if (/^digitalocean/i.test(manufacturer)) return "digitalocean";
+  if (/openstack/i.test(manufacturer + model)) return "openstack";
+  return "none";
+}
+
+function short(text: string): string {
+  return text.slice(0, 64);
+}

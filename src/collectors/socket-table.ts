@@ -1,0 +1,54 @@
+/**
+ * The last readings of SSH's sockets by (address, port), for those who join them with events: how long a connection
+ * was idle when it ended, and which ones hang in the key exchange. A socket stays for a minute after it was last seen,
+ * since the event of its end comes after it is gone. Bounded by the bound of one reading, times the readings in a minute.
+ */
+import type { SocketReading, SshSocket } from "../model/collector.ts";
+
+const keepMs = 60_000;
+/** RFC 4253 4.2: an identification string has at most 255 bytes, so what follows it has not come. */
+const maxBannerBytes = 255;
+const kexPatienceMs = 5_000;
+
+export class SocketTable {
+  readonly #seen = new Map<string, { readonly socket: SshSocket; readonly timeMs: number }>();
+
+  update({ timeMs, sockets }: SocketReading): void {
+    for (const socket of sockets) this.#seen.set(keyOf(socket.address, socket.port), { socket, timeMs });
+    for (const [key, entry] of this.#seen) if (timeMs - entry.timeMs > keepMs) this.#seen.delete(key);
+  }
+
+  /**
+   * How long the connection had carried no data at `atMs`; undefined for one that was never seen. An upper bound: what
+   * was carried after the last reading is not known.
+   */
+  idleMsOf(address: string, port: number, atMs: number): number | undefined {
+    const entry = this.#seen.get(keyOf(address, port));
+    const { lastReceivedMs, lastSentMs } = entry?.socket ?? {};
+    if (entry === undefined || lastReceivedMs === undefined) return undefined;
+    return Math.min(lastReceivedMs, lastSentMs ?? lastReceivedMs) + Math.max(0, atMs - entry.timeMs);
+  }
+
+  /** Connections of the last reading that sent their banner and then nothing more. */
+  stuckInKex(): SshSocket[] {
+    let lastMs = 0;
+    for (const { timeMs } of this.#seen.values()) lastMs = Math.max(lastMs, timeMs);
+    return [...this.#seen.values()].flatMap(({ socket, timeMs }) =>
+      timeMs === lastMs && isStuckInKex(socket) ? [socket] : [],
+    );
+  }
+}
+
+/** The banner came, and for five seconds nothing else: a key exchange packet too large for the path looks like this. */
+export function isStuckInKex({ state, bytesReceived, lastReceivedMs }: SshSocket): boolean {
+  return (
+    state === "established" &&
+    bytesReceived > 0 &&
+    bytesReceived <= maxBannerBytes &&
+    (lastReceivedMs ?? 0) >= kexPatienceMs
+  );
+}
+
+function keyOf(address: string, port: number): string {
+  return `${address} ${port}`;
+}

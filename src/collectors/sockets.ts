@@ -1,0 +1,165 @@
+/**
+ * TCP connections of sshd, from the kernel's socket diagnosis (sock_diag(7)) through `ss`, every 15 s in the background.
+ * Gives their states, losses and path MTU, and the evidence for an MTU blackhole: full-size segments that are sent again
+ * and again while small ones pass, with the path MTU still the interface's (RFC 2923 2.1).
+ */
+import { networkInterfaces } from "node:os";
+import { join } from "node:path";
+import type { Collector, CollectorContext, CollectorModule, SocketReading, SshSocket } from "../model/collector.ts";
+import type { MetricDef, Sample } from "../model/metric.ts";
+import { Repeated, runCommand } from "./background.ts";
+import { parseCount, readKernelFile } from "./kernel-file.ts";
+import { isStuckInKex } from "./socket-table.ts";
+import { SsOutput, socketStates } from "./ss-output.ts";
+
+const everyMs = 15_000;
+const timeoutMs = 5_000;
+const maxSockets = 10_000;
+const maxOutputBytes = 256 * 1024 * 1024;
+/** The third timeout in a row: one or two are ordinary loss. */
+const stuckBackoff = 2;
+
+const gauge = (name: string, help: string): MetricDef => ({
+  name: `sshreset_${name}`,
+  help,
+  type: "gauge",
+  labels: [],
+});
+
+export const sockets: CollectorModule = {
+  name: "sockets",
+  summary: "TCP connections of sshd: states, retransmissions, path MTU (ss, in the background)",
+  enabled: true,
+  metrics: [
+    {
+      name: "sshreset_ssh_sockets",
+      help: "TCP connections on sshd's ports, by state, at the last reading (every 15 s).",
+      type: "gauge",
+      labels: ["state"],
+      values: { state: socketStates },
+    },
+    gauge(
+      "ssh_sockets_left_out",
+      "TCP connections on sshd's ports beyond the first 10000, in no other ssh_socket metric.",
+    ),
+    gauge(
+      "ssh_socket_retransmits",
+      "Segments sent again over the life of the connections that are open now, all together.",
+    ),
+    gauge("ssh_socket_lost_segments", "Segments now held for lost, all connections together."),
+    gauge("ssh_sockets_in_backoff", "Connections whose last retransmission timed out too."),
+    gauge("ssh_socket_path_mtu_bytes", "The smallest path MTU of all connections that are open now."),
+    gauge("ssh_socket_mss_bytes", "The smallest maximum segment size of all connections that are open now."),
+    gauge(
+      "ssh_socket_rtt_median_seconds",
+      "Median of the smoothed round-trip times of the connections that are open now.",
+    ),
+    gauge("ssh_socket_rtt_max_seconds", "Longest smoothed round-trip time of the connections that are open now."),
+    {
+      name: "sshreset_ssh_sockets_full_size_stuck",
+      help: "Connections whose full-size segments were sent again three times or more in vain while their path MTU is still the interface's. small_segments=delivered: the peer got smaller ones sent later, so the path eats large packets; not_seen: the peer may as well be gone.",
+      type: "gauge",
+      labels: ["small_segments"],
+      values: { small_segments: ["delivered", "not_seen"] },
+    },
+    gauge(
+      "ssh_sockets_kex_stuck",
+      "Connections that sent their banner and then nothing for 5 s or more: large packets of the peer may not arrive.",
+    ),
+  ],
+  create: createSockets,
+};
+
+function createSockets({ paths, nowMs, sshdPorts, onSockets }: CollectorContext): Collector {
+  const readings = new Repeated(everyMs, nowMs, async (signal) => {
+    const reading = await readSockets(sshdPorts(), nowMs, signal);
+    onSockets?.(reading);
+    return socketSamples(reading, mtuByAddress(paths.sysfs));
+  });
+  return {
+    read() {
+      const { result } = readings;
+      if (result.state === "failed") throw result.error;
+      if (result.state === "pending") return { status: "absent", reason: "ss has not answered yet" };
+      return { status: "ok", samples: result.value };
+    },
+    run: (signal) => readings.run(signal),
+  };
+}
+
+/** All TCP connections whose local port is one of `ports`. Throws when ss is missing, fails or does not answer. */
+export async function readSockets(
+  ports: readonly number[],
+  nowMs: () => number,
+  signal: AbortSignal,
+): Promise<SocketReading> {
+  const output = new SsOutput(maxSockets);
+  if (ports.length === 0) return { timeMs: nowMs(), sockets: [], leftOut: 0 };
+  const filter = ports.map((port) => `sport = :${port}`).join(" or ");
+  await runCommand("ss", ["-tinH", "state", "connected", `( ${filter} )`], {
+    timeoutMs,
+    maxBytes: maxOutputBytes,
+    signal,
+    onOutput: (chunk) => output.feed(chunk.toString("latin1")),
+  });
+  return { timeMs: nowMs(), sockets: output.sockets, leftOut: output.leftOut };
+}
+
+/** Local address to the MTU of its interface. */
+function mtuByAddress(sysfs: string): Map<string, number> {
+  const mtus = new Map<string, number>();
+  for (const [name, addresses] of Object.entries(networkInterfaces())) {
+    const path = join(sysfs, "class/net", name, "mtu");
+    const text = readKernelFile(path);
+    if (text === undefined) continue;
+    for (const { address } of addresses ?? []) mtus.set(address, parseCount(text.trim(), path));
+  }
+  return mtus;
+}
+
+/** Pure: one reading to samples. */
+export function socketSamples({ sockets, leftOut }: SocketReading, mtus: ReadonlyMap<string, number>): Sample[] {
+  const byState = new Map(socketStates.map((state) => [state, 0]));
+  for (const { state } of sockets) byState.set(state, (byState.get(state) ?? 0) + 1);
+  const stuck = sockets.filter((socket) => isFullSizeStuck(socket, mtus.get(socket.localAddress)));
+  const delivered = stuck.filter(({ sacked }) => sacked > 0).length;
+  const sum = (value: (socket: SshSocket) => number) => sockets.reduce((total, socket) => total + value(socket), 0);
+  const sorted = (value: (socket: SshSocket) => number | undefined) =>
+    sockets.flatMap((socket) => value(socket) ?? []).sort((a, b) => a - b);
+  const rtts = sorted(({ rttMs }) => rttMs);
+  return [
+    ...[...byState].map(([state, value]) => ({ name: "sshreset_ssh_sockets", labels: { state }, value })),
+    { name: "sshreset_ssh_sockets_left_out", value: leftOut },
+    { name: "sshreset_ssh_socket_retransmits", value: sum(({ retransmitsTotal }) => retransmitsTotal) },
+    { name: "sshreset_ssh_socket_lost_segments", value: sum(({ lost }) => lost) },
+    { name: "sshreset_ssh_sockets_in_backoff", value: sum(({ backoff }) => (backoff > 0 ? 1 : 0)) },
+    ...known("sshreset_ssh_socket_path_mtu_bytes", sorted(({ pathMtuBytes }) => pathMtuBytes)[0]),
+    ...known("sshreset_ssh_socket_mss_bytes", sorted(({ mssBytes }) => mssBytes)[0]),
+    ...known("sshreset_ssh_socket_rtt_median_seconds", rtts[Math.floor(rtts.length / 2)], 1000),
+    ...known("sshreset_ssh_socket_rtt_max_seconds", rtts.at(-1), 1000),
+    { name: "sshreset_ssh_sockets_full_size_stuck", labels: { small_segments: "delivered" }, value: delivered },
+    {
+      name: "sshreset_ssh_sockets_full_size_stuck",
+      labels: { small_segments: "not_seen" },
+      value: stuck.length - delivered,
+    },
+    { name: "sshreset_ssh_sockets_kex_stuck", value: sockets.filter(isStuckInKex).length },
+  ];
+}
+
+/** A learned path MTU is healthy: it is smaller than the interface's, and segments fit it. */
+function isFullSizeStuck(socket: SshSocket, interfaceMtu: number | undefined): boolean {
+  const { backoff, retransmitsNow, sendQueueBytes, mssBytes, pathMtuBytes } = socket;
+  return (
+    backoff >= stuckBackoff &&
+    retransmitsNow > 0 &&
+    mssBytes !== undefined &&
+    sendQueueBytes >= mssBytes &&
+    pathMtuBytes !== undefined &&
+    pathMtuBytes === interfaceMtu
+  );
+}
+
+function known(name: string, value: number | undefined, divisor = 1): Sample[] {
+  return value === undefined ? [] : [{ name, value: value / divisor }];
+}

@@ -1,0 +1,203 @@
+/**
+ * Which process is sshd's listener and on which ports it listens: listening sockets of /proc/net/tcp and tcp6
+ * (Documentation/networking/proc_net_tcp.rst) joined by inode with /proc/PID/fd of processes named sshd. Where
+ * /proc/PID/fd may not be read: the ports of sshd_config, else 22.
+ */
+import { closeSync, openSync, readdirSync, readlinkSync, readSync } from "node:fs";
+import { join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { HostPaths } from "../model/collector.ts";
+import { isDenied, isGone, quote, readKernelFile } from "./kernel-file.ts";
+import { readSshdConfig, settingsOf } from "./sshd-settings.ts";
+
+export interface Listening {
+  readonly port: number;
+  readonly inode: string;
+}
+
+export interface SshdPorts {
+  readonly ports: readonly number[];
+  /** flag: given by the user. listening: held by sshd. configuration and default: not proven to be sshd's. */
+  readonly source: "flag" | "listening" | "configuration" | "default";
+  /** The listener's process, where it was found. */
+  readonly pid?: number;
+  /** Its listening sockets, where /proc/PID/fd may be read. */
+  readonly held: readonly HeldSocket[];
+}
+
+/** `/proc/PID/fd/N` and what it points to while the socket is open. */
+export interface HeldSocket {
+  readonly port: number;
+  readonly path: string;
+  readonly target: string;
+}
+
+const maxFds = 4096;
+
+/** Never throws: what cannot be read leads to the next source. `given` is `--sshd.port`. */
+export async function findSshdPorts(paths: HostPaths, given: readonly number[] = []): Promise<SshdPorts> {
+  const listening = readListeningQuietly(paths);
+  const pids = await sshdPids(paths);
+  const { held, pid } = heldBy(paths, pids, listening);
+  const process = pid === undefined ? { held } : { held, pid };
+  if (given.length > 0) return { ports: unique(given), source: "flag", ...process };
+  if (held.length > 0) return { ports: unique(held.map(({ port }) => port)), source: "listening", ...process };
+  try {
+    const { ports } = settingsOf(readSshdConfig(paths.rootfs).lines);
+    if (ports.length > 0) return { ports: unique(ports), source: "configuration", ...process };
+  } catch {
+    // unreadable or malformed: the sshd collector says so
+  }
+  return { ports: [22], source: "default", ...process };
+}
+
+function readListeningQuietly(paths: HostPaths): Listening[] {
+  try {
+    return readListening(paths.procfs);
+  } catch {
+    return [];
+  }
+}
+
+/** Listening TCP sockets of this network namespace, IPv4 and IPv6. */
+export function readListening(procfs: string): Listening[] {
+  return ["tcp", "tcp6"].flatMap((file) => {
+    const path = join(procfs, "net", file);
+    return parseListening(readHead(path) ?? "", path);
+  });
+}
+
+/** The kernel lists listening sockets first: the first pieces are enough, however many connections follow. */
+function readHead(path: string): string | undefined {
+  let fd: number;
+  try {
+    fd = openSync(path, "r");
+  } catch (error) {
+    if (isGone(error)) return undefined;
+    throw error;
+  }
+  try {
+    const chunk = Buffer.allocUnsafe(64 * 1024);
+    let text = "";
+    for (;;) {
+      const got = readSync(fd, chunk, 0, chunk.length, null);
+      text += chunk.toString("latin1", 0, got);
+      if (got === 0 || !/ 0A [^\n]*\n?$/.test(text) || text.length > 4 * 1024 * 1024) return text;
+    }
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Rows up to the first that is not in state 0A (TCP_LISTEN). Throws on a row that is none. */
+export function parseListening(text: string, path: string): Listening[] {
+  const found: Listening[] = [];
+  for (const row of text.split("\n").slice(1)) {
+    if (row.trim() === "") continue;
+    const [, local = "", , state, , , , , , inode = ""] = row.trim().split(/\s+/);
+    if (state !== "0A") break;
+    const port = /^[0-9A-F]{8,32}:([0-9A-F]{4})$/.exec(local)?.[1];
+    if (port === undefined || !/^\d+$/.test(inode)) throw new Error(`${path}: ${quote(row)} is no socket`);
+    found.push({ port: Number.parseInt(port, 16), inode });
+  }
+  return found;
+}
+
+/** Processes named sshd: the one of the pid file, else all of them. */
+async function sshdPids({ procfs, rootfs }: HostPaths): Promise<number[]> {
+  const named = readQuietly(join(rootfs, "run/sshd.pid"))?.trim() ?? "";
+  if (/^\d{1,10}$/.test(named) && isSshd(procfs, named)) return [Number(named)];
+  const pids: number[] = [];
+  let looked = 0;
+  for (const name of namesIn(procfs)) {
+    if (!/^\d+$/.test(name)) continue;
+    if (isSshd(procfs, name)) pids.push(Number(name));
+    if (++looked % 500 === 0) await nextTurn(); // hosts with many thousand processes
+  }
+  return pids.sort((a, b) => a - b);
+}
+
+function isSshd(procfs: string, pid: string): boolean {
+  return readQuietly(join(procfs, pid, "comm")) === "sshd\n";
+}
+
+/** Listening sockets that the processes hold, and the first process that is a listener. */
+function heldBy(
+  { procfs }: HostPaths,
+  pids: readonly number[],
+  listening: readonly Listening[],
+): { held: HeldSocket[]; pid?: number } {
+  const portOf = new Map(listening.map(({ inode, port }) => [`socket:[${inode}]`, port]));
+  const held: HeldSocket[] = [];
+  let pid: number | undefined;
+  for (const candidate of pids) {
+    const sockets = heldSockets(join(procfs, String(candidate), "fd"), portOf);
+    if (sockets.length > 0 || isTitledListener(procfs, candidate)) pid ??= candidate;
+    held.push(...sockets);
+  }
+  return pid === undefined ? { held } : { held, pid };
+}
+
+function heldSockets(folder: string, portOf: ReadonlyMap<string, number>): HeldSocket[] {
+  return namesIn(folder)
+    .slice(0, maxFds)
+    .flatMap((fd) => {
+      const path = join(folder, fd);
+      const target = linkQuietly(path);
+      const port = portOf.get(target);
+      return port === undefined ? [] : [{ port, path, target }];
+    });
+}
+
+/** True while the process still has the socket open: a link is cheaper to read than /proc/net/tcp. */
+export function isStillHeld({ path, target }: HeldSocket): boolean {
+  return linkQuietly(path) === target;
+}
+
+function isTitledListener(procfs: string, pid: number): boolean {
+  return parseListenerTitle(readQuietly(join(procfs, String(pid), "cmdline")) ?? "") !== undefined;
+}
+
+/** The file that `-f` names on the listener's command line, also where the title has replaced it. */
+export function configPathOf(cmdline: string): string | undefined {
+  return /[ \0]-f[ \0]?(\/[^ \0]+)/.exec(cmdline)?.[1];
+}
+
+/** `sshd: /usr/sbin/sshd -D [listener] 3 of 10-100 startups` (since OpenSSH 8.2, sshd.c server_accept_loop). */
+export function parseListenerTitle(
+  cmdline: string,
+): { unauthenticated: number; begin: number; full: number } | undefined {
+  const title = /^sshd: [^\0]{0,4000} \[listener\] (\d{1,9}) of (\d{1,9})-(\d{1,9}) startups\0*$/.exec(cmdline);
+  if (title === null) return undefined;
+  return { unauthenticated: Number(title[1]), begin: Number(title[2]), full: Number(title[3]) };
+}
+
+/** Processes come and go, and others' are not ours to read. */
+function readQuietly(path: string): string | undefined {
+  try {
+    return readKernelFile(path);
+  } catch (error) {
+    if (isDenied(error)) return undefined;
+    throw error;
+  }
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+function linkQuietly(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return "";
+  }
+}
+
+function unique(ports: readonly number[]): number[] {
+  return [...new Set(ports)].sort((a, b) => a - b);
+}
