@@ -79,7 +79,7 @@ export class Handshake {
 
   /** The stream ended: a last line without its end is text too. */
   end(): void {
-    if (this.phase === "banner" && this.#bytes.length > 0) this.#keepText(this.#bytes);
+    if (this.phase === "banner") this.#keepText(this.#bytes);
     this.#bytes = Buffer.alloc(0);
   }
 
@@ -95,11 +95,11 @@ export class Handshake {
       const end = this.#bytes.indexOf(0x0a);
       const size = end === -1 ? this.#bytes.length : end + 1;
       if (this.#bannerBytes + size > preBannerBytes) {
-        this.#keepText(this.#bytes);
+        this.end();
         throw new ProtocolError(`no identification string within ${preBannerBytes} bytes`);
       }
       if (this.#bytes.subarray(0, size).includes(0)) {
-        this.#keepText(this.#bytes.subarray(0, size));
+        this.end();
         throw new ProtocolError("the server sends binary data before any identification string");
       }
       if (end === -1) return;
@@ -115,9 +115,11 @@ export class Handshake {
     }
   }
 
-  #keepText(line: Buffer): void {
-    const shown = visible(withoutReturn(line));
-    if (shown !== "" && this.text.length < keptLines) this.text.push(shown);
+  #keepText(bytes: Buffer): void {
+    for (const line of bytes.toString("latin1").split("\n")) {
+      const shown = visible(withoutReturn(Buffer.from(line, "latin1")));
+      if (shown !== "" && this.text.length < keptLines) this.text.push(shown);
+    }
   }
 
   #identify(line: Buffer, size: number): void {

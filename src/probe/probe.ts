@@ -3,6 +3,7 @@
  * without credentials. Every connection waits its turn: OpenSSH 9.8+ counts one second of penalty for each that ends
  * without an attempt to authenticate (sshd_config(5), PerSourcePenalties), and none may ever add up.
  */
+import type { LookupAddress, LookupAllOptions } from "node:dns";
 import { lookup } from "node:dns/promises";
 import { performance } from "node:perf_hooks";
 import type { Offer } from "./handshake.ts";
@@ -31,11 +32,14 @@ export interface Resolved {
   readonly seconds: number;
 }
 
+export type LookUp = (host: string, options: LookupAllOptions) => Promise<LookupAddress[]>;
+
 /** Reads /etc/hosts and asks as ssh does: getaddrinfo(3), the first address counts. */
 export async function resolve(
   target: Target,
   deadlineMs: number,
   family: 0 | 4 | 6 = 0,
+  lookUp: LookUp = lookup,
 ): Promise<Resolved | ProbeResult> {
   const start = performance.now();
   const late = Symbol("late");
@@ -44,7 +48,7 @@ export async function resolve(
     timer = setTimeout(() => done(late), Math.max(0, deadlineMs - start));
   });
   const answer = await Promise.race([
-    lookup(target.host, { all: true, family }).catch((error: NodeJS.ErrnoException) => error),
+    lookUp(target.host, { all: true, family }).catch((error: NodeJS.ErrnoException) => error),
     timeout,
   ]);
   clearTimeout(timer);
@@ -72,6 +76,10 @@ export async function resolve(
 
 export const isResult = (value: Resolved | ProbeResult): value is ProbeResult => "result" in value;
 
+/** How the probe names itself (RFC 4253 section 4.2): a server's log and its operator see who it was. */
+export const identificationFor = (version: string): string =>
+  `SSH-2.0-ssh-reset-exporter_${version.replace(/[^\x21-\x7e]|-/g, "_")}`;
+
 export interface ProbeOptions {
   readonly identification: string;
   readonly timeoutMs: number;
@@ -92,7 +100,9 @@ export async function probeAddress(
   { identification, timeoutMs, pace }: ProbeOptions,
   deadlineMs = Number.POSITIVE_INFINITY,
 ): Promise<ProbeResult> {
-  await pace.turn(address, deadlineMs);
+  const now = performance.now();
+  // Half of the time must be left for the probe, else its timeout would be no fault of the target's.
+  await pace.turn(address, now + (deadlineMs - now) / 2);
   const session = open(target, address, { identification }, "ssh", false);
   const failure = await session.reach(undefined, Math.min(deadlineMs, performance.now() + timeoutMs));
   await session.close();

@@ -51,13 +51,23 @@ export class Session {
 
   constructor(options: SessionOptions) {
     this.handshake = new Handshake(options);
-    this.socket = connect({ host: options.address, port: options.port, noDelay: true, autoSelectFamily: false });
+    this.socket = connect({
+      host: options.address,
+      port: options.port,
+      noDelay: true,
+      allowHalfOpen: true,
+      autoSelectFamily: false,
+    });
     this.socket.on("connect", () => {
       this.#enter("banner");
       this.socket.write(this.handshake.start());
     });
     this.socket.on("data", (chunk) => this.#receive(chunk));
-    this.socket.on("end", () => this.#fail("closed"));
+    // libuv reports the end, not the error, when data and a RST arrive together (POLLHUP): a write tells them apart.
+    this.socket.on("end", () => {
+      if (this.#phase === undefined || this.failure !== undefined) return;
+      this.socket.write(disconnectPacket("probe"), (error) => !error && this.#fail("closed"));
+    });
     this.socket.on("error", (error: NodeJS.ErrnoException) => {
       const errno = error.code ?? error.message;
       // A RST to a SYN is ECONNREFUSED: with ECONNRESET the connection stood before this process had heard of it.
@@ -78,6 +88,11 @@ export class Session {
       this.socket.destroy();
     }
     return this.failure;
+  }
+
+  /** After `hold`: goes on with the key exchange. */
+  proceed(): void {
+    this.socket.write(this.handshake.proceed());
   }
 
   /** Until it fails or time is over, which is none. */
