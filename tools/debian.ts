@@ -95,6 +95,14 @@ export async function debianOr(context: Mocha.Context, program: Program, suite: 
   }
 }
 
+/** Where this machine's apt fetches its own release from: for debootstrap. */
+export async function mirror(): Promise<string> {
+  const own = await machineSuite();
+  const main = (await machineSources()).find((entry) => entry.suites.includes(own));
+  if (main === undefined) throw new Error(`apt has no source for this machine's release "${own}"`);
+  return main.uri;
+}
+
 async function machineSuite(): Promise<string> {
   const text = await readFile("/etc/os-release", "utf8").catch(() => "");
   const codename = /^VERSION_CODENAME=(\w+)$/m.exec(text)?.[1];
@@ -108,8 +116,11 @@ const exists = (path: string): Promise<boolean> =>
     () => false,
   );
 
+/** The folder of everything that tests keep between runs. */
+export const cacheFolder = join(cache, "..");
+
 /** One fetch at a time per release, across processes; a lock whose owner is gone is taken over. */
-async function locked(folder: string, work: () => Promise<void>): Promise<void> {
+export async function locked(folder: string, work: () => Promise<void>): Promise<void> {
   await mkdir(folder, { recursive: true });
   const lock = join(folder, "lock");
   const deadline = Date.now() + 15 * 60_000;
