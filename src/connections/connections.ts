@@ -37,6 +37,18 @@ const sweepMs = 60_000;
 const preauthMaxAgeMs = 10 * 60_000;
 const sessionMaxAgeMs = 30 * 24 * 3_600_000;
 const endingCapacity = 20_000;
+/** Reasons of resets that the kernel answers a segment with (include/net/rstreason.h), not those that end a socket. */
+const answers: ReadonlySet<string> = new Set([
+  "no_socket",
+  "tcp_timewait_socket",
+  "invalid_syn",
+  "tcp_invalid_ack_sequence",
+  "tcp_rfc7323_paws",
+  "tcp_too_old_ack",
+  "tcp_ack_unsent_data",
+  "tcp_flags",
+  "tcp_old_ack",
+]);
 /** How many held ends are looked at for a partner that has no port or no address. */
 const partnerScan = 256;
 
@@ -183,7 +195,7 @@ export class Connections {
     }
     this.#nowMs = nowMs;
     for (const connection of this.#ending) {
-      if (connection.ending && connection.ending.deadlineMs <= nowMs) this.#tell(connection);
+      if (connection.ending && connection.ending.deadlineMs <= nowMs) this.#tell(this.#settled(connection));
     }
     if (nowMs - this.#turnedMs >= turnMs) {
       this.#ended.turn();
@@ -313,8 +325,9 @@ export class Connections {
       ending.detail = event.detail;
       ending.logged = true;
     }
-    if (event.phase !== undefined) ending.phase ??= event.phase;
-    if (connection.key === "") this.#joinKernelReset(connection);
+    // Up to 7.4 `kex` means "before authentication ended": any other line of the same end knows better.
+    if (event.phase !== undefined && (ending.phase === undefined || ending.phase === "kex")) ending.phase = event.phase;
+    if (connection.key === "" && connection.address !== undefined) this.#joinPartner(connection);
   }
 
   /** The connection that a line about an end speaks of; undefined when that end was told already. */
@@ -325,15 +338,22 @@ export class Connections {
     record: LogRecord,
   ): Connection | undefined {
     const key = address !== undefined && port !== undefined ? keyOf(address, port) : "";
+    const companion = pid === 0 ? undefined : this.#byPid.get(pid);
     if (key !== "") {
       const connection = this.#byKey.get(key);
-      if (connection) {
-        const another = connection.ending?.logged && connection.phase !== "session" && differ(connection.pid, pid);
-        if (!another) return connection;
+      const another = connection?.ending?.logged && connection.phase !== "session" && differ(connection.pid, pid);
+      if (connection && another) {
         this.#tell(connection);
+      } else if (connection) {
+        // The kernel told of it before its companion line, which has no address, did.
+        if (companion && companion !== connection && companion.key === "") this.#merge(companion, connection);
+        if (connection.pid === 0) {
+          connection.pid = pid;
+          if (pid !== 0) this.#byPid.set(pid, connection);
+        }
+        return connection;
       }
     }
-    const companion = pid === 0 ? undefined : this.#byPid.get(pid);
     if (companion) {
       if (address === undefined || companion.key === key) return companion;
       if (companion.key !== "" && port === undefined && addressOf(companion.key) === address) return companion;
@@ -407,10 +427,7 @@ export class Connections {
       const ending = other.ending;
       if (!ending || other.key !== "" || other.address !== undefined || other.phase) continue;
       if (ending.phase && ending.phase !== "session") continue;
-      this.#forget(other);
-      if (other.pid !== 0) this.#endedPids.set(other.pid, true);
-      connection.ending = ending;
-      this.#ending.add(connection);
+      this.#merge(other, connection);
       return ending;
     }
     return undefined;
@@ -446,54 +463,63 @@ export class Connections {
       }
     }
     if (!connection) {
-      // A segment to a port where no socket is left ends nothing.
-      if (!received && event.reason === "no_socket") return;
+      // An answer to a stray segment, where no connection was or none is left, ends nothing.
+      if (!received && answers.has(event.reason ?? "not_specified")) return;
       const portless = this.#ended.get(event.address);
       if (portless && portless.unclaimed > 0) {
         portless.unclaimed--;
         return;
       }
-      connection = this.#portlessEnding(event.address, received);
-      if (connection) this.#giveKey(connection, key);
-      else connection = this.#add(key, event.address);
+      connection = this.#add(key, event.address);
     }
     const ending = connection.ending ?? this.#startEnding(connection, record);
     if (received) ending.received = true;
     else ending.sent = true;
+    if (!connection.phase && !ending.logged) this.#joinPartner(connection);
   }
 
-  /** A held end without a port that this kernel reset can belong to. */
-  #portlessEnding(address: string, received: boolean): Connection | undefined {
-    if (this.#unkeyed === 0) return undefined;
-    let scanned = 0;
-    for (const connection of this.#ending) {
-      if (connection.key !== "") continue;
-      if (connection.address === address || (received && isNamelessReset(connection))) return connection;
-      if (++scanned >= partnerScan) return undefined;
-    }
-    return undefined;
-  }
-
-  /** The same in the other order: a held kernel reset that this end without a port explains. */
-  #joinKernelReset(connection: Connection): void {
-    const nameless = isNamelessReset(connection);
-    if (!nameless && connection.address === undefined) return;
+  /**
+   * Joins a line without a port (`refused connect from A`) and the kernel's reset of some port of that address; at the
+   * end of the window also a reset without any address (up to 8.2) and one that no line has told.
+   */
+  #joinPartner(connection: Connection, windowOver = false): Connection {
+    const portless = connection.key === "";
+    if (!portless && this.#unkeyed === 0) return connection;
     let scanned = 0;
     for (const other of this.#ending) {
-      const ending = other.ending;
-      if (!ending || other.phase || ending.logged || !(ending.received || ending.sent)) continue;
-      if (nameless ? ending.received : addressOf(other.key) === connection.address) {
-        const { key } = other;
-        this.#forget(other);
-        this.#giveKey(connection, key);
-        if (connection.ending) {
-          connection.ending.received = ending.received;
-          connection.ending.sent = ending.sent;
+      if ((other.key === "") === portless) continue;
+      const [line, reset] = portless ? [connection, other] : [other, connection];
+      if (isUntoldReset(reset)) {
+        const same = line.address === addressOf(reset.key);
+        if (same || (windowOver && isNamelessReset(line) && reset.ending?.received)) {
+          this.#merge(line, reset);
+          return reset;
         }
-        return;
       }
-      if (++scanned >= partnerScan) return;
+      if (++scanned >= partnerScan) break;
     }
+    return connection;
+  }
+
+  /** Two that turn out to be one: what the first was told goes over to the second. */
+  #merge(from: Connection, into: Connection): void {
+    this.#forget(from);
+    if (from.pid !== 0) {
+      if (into.pid === 0) into.pid = from.pid;
+      this.#byPid.set(from.pid, into);
+    }
+    const { ending } = from;
+    if (!ending) return;
+    if (!into.ending) {
+      into.ending = ending;
+      this.#ending.add(into);
+      return;
+    }
+    const { received, sent, timeMs } = into.ending;
+    if (ending.logged && !into.ending.logged) Object.assign(into.ending, ending);
+    into.ending.received ||= received;
+    into.ending.sent ||= sent;
+    into.ending.timeMs = Math.min(timeMs, ending.timeMs);
   }
 
   #add(key: string, address: string | undefined): Connection {
@@ -545,6 +571,12 @@ export class Connections {
       if (oldest && oldest !== connection) this.#tell(oldest);
     }
     return ending;
+  }
+
+  /** When the window is over, what has no address has had its chance to get one. */
+  #settled(connection: Connection): Connection {
+    const incomplete = connection.key === "" ? isNamelessReset(connection) : isUntoldReset(connection);
+    return incomplete ? this.#joinPartner(connection, true) : connection;
   }
 
   #tell(connection: Connection): void {
@@ -618,6 +650,7 @@ export class Connections {
 function phaseOf(connection: Connection, ending: Ending): Phase {
   if (ending.outcome === "dropped" || ending.outcome === "refused") return ending.phase ?? "connect";
   if (connection.phase === "session") return "session";
+  if (ending.phase === "kex" && connection.phase === "auth") return "auth";
   if (ending.phase && ending.phase !== "session") return ending.phase;
   if (connection.phase) return connection.phase;
   if (ending.phase === "session" || ending.sessionClosed || ending.crashed) return "unknown";
@@ -636,6 +669,11 @@ function detailOf(ending: Ending): string {
 /** 8.0 to 8.2 tell a reset before the banner without an address, older ones any reset. */
 function isNamelessReset(connection: Connection): boolean {
   return connection.address === undefined && connection.ending?.outcome === "reset";
+}
+
+/** Only the kernel has told of it. */
+function isUntoldReset({ phase, ending }: Connection): boolean {
+  return phase === undefined && ending !== undefined && !ending.logged && (ending.received || ending.sent);
 }
 
 const differ = (one: number, other: number): boolean => one !== 0 && other !== 0 && one !== other;

@@ -6,6 +6,8 @@
 import { detached } from "./connections.ts";
 
 const probesNeeded = 20;
+/** A burst is a scan. */
+const shortestGapMs = 500;
 const longestGapMs = 15 * 60_000;
 const forgetMs = 24 * 3_600_000;
 
@@ -85,7 +87,7 @@ function follow(probes: Probes, timeMs: number): void {
     return;
   }
   const regular = probes.meanGapMs === 0 || Math.abs(gapMs - probes.meanGapMs) <= Math.max(2_000, probes.meanGapMs / 2);
-  if (!regular || gapMs < 0 || gapMs > longestGapMs) {
+  if (!regular || gapMs < shortestGapMs || gapMs > longestGapMs) {
     probes.count = 1;
     probes.meanGapMs = 0;
     return;

@@ -85,7 +85,6 @@ export class SshdLifeTally implements Tally {
   };
   readonly #joined = {
     starts: new Witnesses(windowMs),
-    limits: new Witnesses(windowMs),
     crashes: new Witnesses(windowMs),
   };
   #stops: Stop[] = [];
@@ -94,6 +93,8 @@ export class SshdLifeTally implements Tally {
   #listening = false;
   /** Last OOM kill in sshd's own cgroup. */
   #oomMs: number | null = null;
+  /** When systemd last refused to start it; null after a start. */
+  #limitedMs: number | null = null;
   #startFailure: { timeMs: number; pid: number; reason: string } | null = null;
   /** Failed starts that only systemd has told so far. */
   #unitFailures: { timeMs: number; deadlineMs: number }[] = [];
@@ -142,7 +143,7 @@ export class SshdLifeTally implements Tally {
 
   #unit(event: UnitEvent, { timeMs, count }: LogRecord): void {
     if (event.kind === "unit.start_limit" && (event.role === "daemon" || event.role === "socket")) {
-      this.#startLimit("repeated", timeMs);
+      this.#startLimit(timeMs);
       return;
     }
     if (event.kind === "unit.exited" && event.role === "connection") {
@@ -173,7 +174,7 @@ export class SshdLifeTally implements Tally {
         this.#failed(event.result, timeMs);
         return;
       case "unit.start_failed":
-        if (!this.#near(this.#startFailure?.timeMs, timeMs)) {
+        if (!this.#near(this.#startFailure?.timeMs, timeMs) && !this.#near(this.#limitedMs ?? undefined, timeMs)) {
           this.#unitFailures.push({ timeMs, deadlineMs: this.#deadline() });
         }
         return;
@@ -196,6 +197,7 @@ export class SshdLifeTally implements Tally {
   #started(witness: string, timeMs: number): void {
     if (!this.#joined.starts.tell(witness, timeMs)) return;
     this.#counters.starts.add(1);
+    this.#limitedMs = null;
     for (const stop of this.#stops) if (stop.timeMs <= timeMs) stop.startedMs ??= timeMs;
   }
 
@@ -209,7 +211,7 @@ export class SshdLifeTally implements Tally {
 
   #failed(result: UnitResult, timeMs: number): void {
     if (result === "start-limit-hit") {
-      this.#startLimit("result", timeMs);
+      this.#startLimit(timeMs);
       return;
     }
     // Alone it tells of a start that failed, or repeats the last result after the start limit: no stop.
@@ -219,8 +221,11 @@ export class SshdLifeTally implements Tally {
     stop.result = result;
   }
 
-  #startLimit(witness: string, timeMs: number): void {
-    if (this.#joined.limits.tell(witness, timeMs)) this.#counters.stops.add(1, "start_limit");
+  /** Once until the next start: every further attempt to start it is refused with the same words. */
+  #startLimit(timeMs: number): void {
+    this.#unitFailures = this.#unitFailures.filter((failure) => !this.#near(failure.timeMs, timeMs));
+    if (this.#limitedMs === null) this.#counters.stops.add(1, "start_limit");
+    this.#limitedMs = timeMs;
   }
 
   /** The stop that this line tells of: one that is still being told, or a new one. */
@@ -308,6 +313,7 @@ export class SshdLifeTally implements Tally {
       listening: this.#listening,
       oomMs: this.#oomMs,
       oomPids: this.#oomPids,
+      limitedMs: this.#limitedMs,
       startFailure: this.#startFailure,
       unitFailures: this.#unitFailures,
       unnamedCrashes: this.#unnamedCrashes,
@@ -324,6 +330,7 @@ export class SshdLifeTally implements Tally {
       listening: boolean;
       oomMs: number | null;
       oomPids: number[];
+      limitedMs: number | null;
       startFailure: { timeMs: number; pid: number; reason: string } | null;
       unitFailures: { timeMs: number; deadlineMs: number }[];
       unnamedCrashes: { timeMs: number; deadlineMs: number }[];
@@ -335,6 +342,7 @@ export class SshdLifeTally implements Tally {
     this.#listening = state.listening;
     this.#oomMs = state.oomMs;
     this.#oomPids = state.oomPids;
+    this.#limitedMs = state.limitedMs;
     this.#startFailure = state.startFailure;
     this.#unitFailures = state.unitFailures;
     this.#unnamedCrashes = state.unnamedCrashes;
