@@ -70,13 +70,16 @@ export async function openLab({ offload = true }: { readonly offload?: boolean }
     name,
     address,
     address6,
-    async run(program, args) {
+    async run(program, args): Promise<string> {
       const { stdout } = await execute("ip", ["netns", "exec", name, program, ...args], { timeout: 20_000 });
       return stdout;
     },
     start(program, args, env = process.env) {
-      const options = { env, detached: true, stdio: ["ignore", "pipe", "pipe"] } as const;
-      const child = spawn("ip", ["netns", "exec", name, program, ...args], options);
+      const child: ChildProcess = spawn("ip", ["netns", "exec", name, program, ...args], {
+        env,
+        detached: true,
+        stdio: ["ignore", "pipe", "pipe"],
+      });
       children.add(child);
       child.once("close", () => children.delete(child));
       return child;

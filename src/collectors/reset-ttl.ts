@@ -27,6 +27,7 @@ const leastDifference = 3;
 const matchMs = 2_000;
 const checkEveryMs = 1_000;
 const presenceEveryMs = 60_000;
+const retryEveryMs = 10_000;
 const limits = { timeoutMs: 5_000, maxBytes: 16 * 1024 * 1024 };
 
 export const resetTtl: CollectorModule = {
@@ -41,6 +42,12 @@ export const resetTtl: CollectorModule = {
       labels: [],
     },
     {
+      name: "sshreset_resets_ttl_compared_total",
+      help: "Resets that the kernel accepted and whose TTL was compared with that of the peer's own segments.",
+      type: "counter",
+      labels: [],
+    },
+    {
       name: "sshreset_resets_ttl_unknown_total",
       help: "Resets that the kernel accepted and whose TTL could not be compared: none of the peer's segments was seen, or the observing table was full or not there.",
       type: "counter",
@@ -49,6 +56,7 @@ export const resetTtl: CollectorModule = {
   ],
   create(context) {
     let middlebox = 0;
+    let compared = 0;
     let unknown = 0;
     const judged = new Map<string, number>();
     let presentAtMs = 0;
@@ -77,6 +85,7 @@ export const resetTtl: CollectorModule = {
           const verdict = judge(reset, { own, odd, segments });
           if (verdict === "middlebox") middlebox += 1;
           if (verdict === "unknown") unknown += 1;
+          else compared += 1;
           judged.set(keyOf(reset), reset.timeMs);
         }
       }
@@ -92,7 +101,7 @@ export const resetTtl: CollectorModule = {
             failure = error instanceof Error ? error : new Error(String(error));
           }
           pending = false;
-          await delay(failure === undefined ? checkEveryMs : presenceEveryMs, undefined, { signal, ref: false }).catch(
+          await delay(failure === undefined ? checkEveryMs : retryEveryMs, undefined, { signal, ref: false }).catch(
             () => undefined,
           );
         }
@@ -120,6 +129,7 @@ export const resetTtl: CollectorModule = {
           status: "ok",
           samples: [
             { name: "sshreset_middlebox_resets_total", value: middlebox },
+            { name: "sshreset_resets_ttl_compared_total", value: compared },
             { name: "sshreset_resets_ttl_unknown_total", value: unknown },
           ],
         };
