@@ -18,6 +18,8 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   diagnosis: ["model"],
   state: ["model"],
   metrics: ["model"],
+  probe: ["model"],
+  observe: ["model", "collectors"],
   tallies: ["model", "connections"],
   web: ["model", "metrics"],
   kit: ["model", "metrics", "collectors", "tallies", "parsers", "diagnosis"],
