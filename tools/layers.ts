@@ -21,7 +21,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   probe: ["model"],
   observe: ["model", "collectors"],
   tallies: ["model", "connections"],
-  web: ["model", "metrics"],
+  web: ["model", "metrics", "probe"],
   kit: ["model", "metrics", "collectors", "tallies", "parsers", "diagnosis"],
 };
 const folders = [...Object.keys(layers), "exporter", "cli"];
