@@ -1,11 +1,17 @@
 /** Metrics about the exporter itself: sources, state, verdicts, process. */
-import { sourceNames } from "../model/record.ts";
+
 import type { MetricDef } from "../model/metric.ts";
+import { sourceNames } from "../model/record.ts";
 
 const bySource = { labels: ["source"], values: { source: sourceNames } } as const;
 
 export const ownMetrics = [
-  { name: "sshreset_build_info", help: "1, with the version that is running.", type: "gauge", labels: ["version", "node"] },
+  {
+    name: "sshreset_build_info",
+    help: "1, with the version that is running.",
+    type: "gauge",
+    labels: ["version", "node"],
+  },
   {
     name: "sshreset_source_up",
     help: "1 if the source is reading, 0 if it is wanted and cannot. Absent: this host is read without it.",
@@ -73,7 +79,17 @@ export const ownMetrics = [
     type: "gauge",
     labels: ["cause"],
   },
-  { name: "process_cpu_seconds_total", help: "User and system CPU time of this exporter.", type: "counter", labels: [] },
+  {
+    name: "process_cpu_seconds_total",
+    help: "User and system CPU time of this exporter.",
+    type: "counter",
+    labels: [],
+  },
   { name: "process_resident_memory_bytes", help: "Resident memory of this exporter.", type: "gauge", labels: [] },
-  { name: "process_start_time_seconds", help: "When this exporter was started, in seconds since 1970.", type: "gauge", labels: [] },
+  {
+    name: "process_start_time_seconds",
+    help: "When this exporter was started, in seconds since 1970.",
+    type: "gauge",
+    labels: [],
+  },
 ] as const satisfies readonly MetricDef[];

@@ -1,0 +1,181 @@
+/**
+ * `serve`: the composition root's entry. Flags to a running exporter with its web server; SIGTERM and SIGINT end it
+ * with its state saved, SIGHUP reads the configuration again and keeps the one before it if the new one is bad.
+ */
+import { once } from "node:events";
+import { createServer, type Server } from "node:http";
+import { collectorModules } from "../collectors/index.ts";
+import { ConfigError } from "../config/error.ts";
+import { helpText } from "../config/help.ts";
+import { type ListenAddress, parseListenAddress } from "../config/listen-address.ts";
+import { type CommandLine, loadConfig } from "../config/load.ts";
+import type { Config } from "../config/options.ts";
+import { Exporter } from "../exporter/exporter.ts";
+import { StateError } from "../state/snapshot.ts";
+import { createApp } from "../web/app.ts";
+import { createLog, type Log } from "./log.ts";
+import { version } from "./version.ts";
+
+export async function serve(args: readonly string[]): Promise<number> {
+  if (args.includes("--help") || args.includes("-h")) {
+    process.stdout.write(helpText(collectorModules));
+    return 0;
+  }
+  if (args.includes("--version")) {
+    process.stdout.write(`ssh-reset-exporter ${version} (node ${process.version})\n`);
+    return 0;
+  }
+  let commandLine: CommandLine;
+  try {
+    commandLine = loadConfig(args, collectorModules);
+  } catch (error) {
+    return mistake(error);
+  }
+  if (commandLine.checkOnly) {
+    process.stdout.write("the configuration is good\n");
+    return 0;
+  }
+  return run(args, commandLine.config);
+}
+
+async function run(args: readonly string[], first: Config): Promise<number> {
+  const log = createLog(first["log.level"], first["log.format"]);
+  let service: Service;
+  try {
+    service = await start(first, log);
+  } catch (error) {
+    return mistake(error);
+  }
+  for (;;) {
+    const signal = await nextSignal();
+    if (signal !== "SIGHUP") {
+      log.info({ signal }, "ending");
+      await service.stop();
+      return 0;
+    }
+    service = await reload(args, service, log);
+  }
+}
+
+interface Service {
+  readonly config: Config;
+  readonly exporter: Exporter;
+  stop(): Promise<void>;
+}
+
+/** Throws ConfigError or StateError before anything runs. */
+async function start(config: Config, log: Log): Promise<Service> {
+  const exporter = new Exporter(config, { log, version });
+  let servers: readonly Server[] = [];
+  try {
+    const app = createApp({
+      telemetryPath: config["web.telemetry-path"],
+      expose: (format, collect) => exporter.expose(format, collect),
+      status: () => exporter.status(),
+      notReady: () => exporter.notReady(),
+      onError: (error, path) => log.error({ path, error: String(error) }, "cannot answer"),
+    });
+    servers = await listen(config["web.listen-address"].map(parseListenAddress), app);
+  } catch (error) {
+    await exporter.stop();
+    throw error;
+  }
+  exporter.start();
+  for (const server of servers)
+    log.info({ address: addressOf(server), path: config["web.telemetry-path"] }, "listening");
+  return {
+    config,
+    exporter,
+    async stop() {
+      await Promise.all(servers.map(close));
+      await exporter.stop();
+    },
+  };
+}
+
+/** A bad configuration leaves the running one as it is; a good one replaces it. */
+async function reload(args: readonly string[], running: Service, log: Log): Promise<Service> {
+  let next: Config;
+  try {
+    next = loadConfig(args, collectorModules).config;
+  } catch (error) {
+    log.error({ error: (error as Error).message }, "the new configuration is bad, the one before it stays in force");
+    running.exporter.reloadFailed();
+    return running;
+  }
+  await running.stop();
+  try {
+    return await start(next, log);
+  } catch (error) {
+    log.error({ error: (error as Error).message }, "cannot start with the new configuration, going back");
+    const former = await start(running.config, log);
+    former.exporter.reloadFailed();
+    return former;
+  }
+}
+
+async function listen(addresses: readonly ListenAddress[], app: ReturnType<typeof createApp>): Promise<Server[]> {
+  const servers: Server[] = [];
+  for (const { host, port } of addresses) {
+    const server = createServer(
+      {
+        requestTimeout: 10_000,
+        headersTimeout: 5_000,
+        keepAliveTimeout: 75_000,
+        maxHeaderSize: 16_384,
+        connectionsCheckingInterval: 1_000,
+      },
+      app,
+    );
+    server.maxConnections = 1_200;
+    server.listen(host === undefined ? { port } : { port, host });
+    try {
+      await once(server, "listening");
+    } catch (error) {
+      await Promise.all(servers.map(close));
+      throw listenError(error as NodeJS.ErrnoException, host, port);
+    }
+    servers.push(server);
+  }
+  return servers;
+}
+
+function listenError(error: NodeJS.ErrnoException, host: string | undefined, port: number): ConfigError {
+  const place = `--web.listen-address: cannot listen on ${host ?? ""}:${port}`;
+  if (error.code === "EADDRINUSE")
+    return new ConfigError(`${place}: the port is taken; see who has it with: ss -ltnp "sport = :${port}"`);
+  return new ConfigError(`${place}: ${error.message}`);
+}
+
+function addressOf(server: Server): string {
+  const address = server.address();
+  if (address === null || typeof address === "string") return String(address);
+  return address.family === "IPv6" ? `[${address.address}]:${address.port}` : `${address.address}:${address.port}`;
+}
+
+/** Ends open connections too: a scraper's keep-alive must not hold up the end. */
+async function close(server: Server): Promise<void> {
+  const closed = new Promise((resolve) => server.close(resolve));
+  server.closeAllConnections();
+  await closed;
+}
+
+function nextSignal(): Promise<NodeJS.Signals> {
+  const signals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
+  return new Promise((resolve) => {
+    const take = (signal: NodeJS.Signals) => {
+      for (const name of signals) process.off(name, take);
+      resolve(signal);
+    };
+    for (const name of signals) process.on(name, take);
+  });
+}
+
+/** A mistake of the user's is one line and exit code 2; anything else is a bug and keeps its stack. */
+function mistake(error: unknown): number {
+  if (error instanceof ConfigError || error instanceof StateError) {
+    process.stderr.write(`ssh-reset-exporter: ${error.message}\n`);
+    return 2;
+  }
+  throw error;
+}

@@ -1,0 +1,268 @@
+/**
+ * The running exporter: sources pumped into the counts, counts committed and shown at a scrape, collectors read, causes
+ * judged. Everything is wired here and nothing is computed.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import type { Logger } from "pino";
+import { collectorModules } from "../collectors/index.ts";
+import { type CollectorState, type RunningCollectors, runCollectors } from "../collectors/run.ts";
+import { SocketTable } from "../collectors/socket-table.ts";
+import { findSshdPorts } from "../collectors/sshd-process.ts";
+import type { Config } from "../config/options.ts";
+import { expose, type Format } from "../metrics/exposition.ts";
+import { ownMetrics } from "../metrics/own.ts";
+import type { HostPaths } from "../model/collector.ts";
+import type { MetricDef, Sample } from "../model/metric.ts";
+import type { SourceName } from "../model/record.ts";
+import type { Source } from "../model/source.ts";
+import { commitSnapshot, type Loaded, loadSnapshot, openStateDirectory } from "../state/snapshot.ts";
+import { tallyMetrics } from "../tallies/index.ts";
+import { UnknownCollector } from "../web/app.ts";
+import type { Part, Status } from "../web/landing-page.ts";
+import { Committer } from "./committer.ts";
+import { Counting } from "./counting.ts";
+import { Judging, judgeIntervalMs } from "./judging.ts";
+import { learnKnownPeers } from "./learn-known-peers.ts";
+import { openSources, planSources, type SourcePlan } from "./open-sources.ts";
+import { peersHashKey } from "./peers-hash-key.ts";
+import { processSamples } from "./process-samples.ts";
+import { stateDirectory } from "./state-directory.ts";
+
+const countsFile = "counts.json";
+const samplesFile = "samples.json";
+/** Evidence that waits for its other half waits by this clock. */
+const tickMs = 250;
+const portsMs = 30_000;
+
+export interface ExporterOptions {
+  readonly log: Logger;
+  readonly version: string;
+}
+
+export class Exporter {
+  readonly #config: Config;
+  readonly #log: Logger;
+  readonly #version: string;
+  readonly #directory: string;
+  readonly #paths: HostPaths;
+  readonly #plan: SourcePlan;
+  readonly #sources: readonly Source[];
+  readonly #counting: Counting;
+  readonly #committer: Committer;
+  readonly #collectors: RunningCollectors;
+  readonly #judging: Judging;
+  readonly #definitions: readonly MetricDef[];
+  readonly #sockets = new SocketTable();
+  readonly #abort = new AbortController();
+  #sshdPorts: readonly number[];
+  #collectorStates: readonly CollectorState[] = [];
+  #running: Promise<unknown> = Promise.resolve();
+  #reloadSuccessful = true;
+
+  /** Checks the configuration and loads the state; starts nothing. Throws ConfigError, StateError. */
+  constructor(config: Config, { log, version }: ExporterOptions) {
+    this.#config = config;
+    this.#log = log;
+    this.#version = version;
+    this.#paths = {
+      procfs: config["path.procfs"],
+      sysfs: config["path.sysfs"],
+      rootfs: config["path.rootfs"],
+      tracefs: config["path.tracefs"],
+    };
+    this.#sshdPorts = config["sshd.port"].length > 0 ? config["sshd.port"] : [22];
+    this.#plan = planSources(config);
+    const { path, create } = stateDirectory(config["state.directory"]);
+    openStateDirectory(path, create);
+    this.#directory = path;
+    this.#counting = this.#loadCounting();
+    this.#judging = new Judging(
+      this.#load(samplesFile).data,
+      (state) => commitSnapshot(path, samplesFile, state),
+      (message, error) => log.warn({ error: String(error) }, message),
+    );
+    this.#committer = new Committer(
+      this.#counting,
+      (state) => commitSnapshot(path, countsFile, state),
+      (error) =>
+        log.error({ directory: path, error: String(error) }, "cannot commit the state; counters go on in memory"),
+    );
+    this.#sources = openSources(this.#plan, {
+      config,
+      position: (source) => this.#counting.position(source),
+      sshdPorts: () => this.#sshdPorts,
+      onWarning: this.#warn,
+    });
+    this.#collectors = runCollectors(
+      collectorModules.filter(({ name }) => config.collectors.includes(name)),
+      {
+        paths: this.#paths,
+        nowMs: Date.now,
+        sshdPorts: () => this.#sshdPorts,
+        onWarning: this.#warn,
+        onSockets: (reading) => this.#sockets.update(reading),
+        ...(this.#source("tcp_trace") && { recentResets: () => this.#counting.recentResets.list(Date.now()) }),
+      },
+    );
+    this.#definitions = [...ownMetrics, ...tallyMetrics, ...this.#collectors.metrics];
+  }
+
+  start(): void {
+    const { signal } = this.#abort;
+    this.#running = Promise.all([
+      ...this.#sources.map((source) => this.#pump(source, signal)),
+      this.#collectors.run(signal),
+      every(tickMs, signal, () => this.#counting.tick(Date.now())),
+      every(portsMs, signal, () => this.#findPorts()),
+      every(judgeIntervalMs, signal, () => this.#judge()),
+      learnKnownPeers(this.#counting, this.#plan.selection, this.#log, signal),
+    ]);
+    this.#running.catch((error: unknown) => {
+      this.#log.fatal({ error: error instanceof Error ? error.stack : String(error) }, "this is a bug");
+      process.exit(70);
+    });
+  }
+
+  /** Ends everything that `start` began and saves the state. */
+  async stop(): Promise<void> {
+    this.#abort.abort();
+    await this.#running;
+    await this.#committer.commit();
+    await this.#judging.save();
+  }
+
+  /** A reload was asked for and its configuration was bad. */
+  reloadFailed(): void {
+    this.#reloadSuccessful = false;
+  }
+
+  /** The page that Prometheus reads. `collect` names the only collectors wanted, and leaves out all else. */
+  async expose(format: Format, collect: readonly string[] | undefined): Promise<string> {
+    const unknown = collect?.find((name) => !this.#collectors.names.includes(name));
+    if (unknown !== undefined) {
+      throw new UnknownCollector(
+        `no collector ${JSON.stringify(unknown)}; there are: ${this.#collectors.names.join(", ")}`,
+      );
+    }
+    const samples = collect ? (await this.#collectors.collect(new Set(collect))).samples : await this.#gather();
+    return expose(this.#definitions, samples, format);
+  }
+
+  status(): Status {
+    return {
+      version: this.#version,
+      sources: [...this.#sources.map(sourcePart), ...this.#plan.absent],
+      collectors: this.#collectorStates.map(collectorPart),
+    };
+  }
+
+  /** Undefined when every source is open. */
+  notReady(): string | undefined {
+    const closed = this.#sources.find((source) => !source.status().up);
+    return closed && `the source ${closed.name} is not reading: ${closed.status().reason ?? "it has not begun"}`;
+  }
+
+  #warn = (message: string, details?: Readonly<Record<string, unknown>>): void => {
+    this.#log.warn({ ...details }, message);
+  };
+
+  #source(name: SourceName): Source | undefined {
+    return this.#sources.find((source) => source.name === name);
+  }
+
+  #loadCounting(): Counting {
+    const { config, log } = { config: this.#config, log: this.#log };
+    const create = (saved: unknown) =>
+      new Counting(
+        {
+          sources: this.#plan.names,
+          onBrokenRecord: (error, source) =>
+            log.error({ source, error: String(error) }, "a record was skipped; this is a bug"),
+          ledger: {
+            kernelVisible: () => this.#source("tcp_trace")?.status().up === true,
+            idleMsOf: (address, port) => this.#sockets.idleMsOf(address, port, Date.now()),
+            peers: {
+              proxies: config["peers.proxy"],
+              healthChecks: config["peers.health-check"],
+              ipv6PrefixLength: config["peers.prefix-length"],
+              show: config["peers.show"],
+              hashKey: config["peers.hash"] ? peersHashKey(this.#directory) : undefined,
+            },
+          },
+        },
+        saved,
+      );
+    return create(this.#load(countsFile).data);
+  }
+
+  #load(fileName: string): Loaded {
+    const loaded = loadSnapshot(this.#directory, fileName);
+    if (loaded.setAside)
+      this.#log.warn(loaded.setAside, `the saved ${fileName} is of no use and was set aside; starting fresh`);
+    return loaded;
+  }
+
+  async #pump(source: Source, signal: AbortSignal): Promise<void> {
+    for await (const batch of source.batches(signal)) this.#counting.take(source.name, batch);
+  }
+
+  async #findPorts(): Promise<void> {
+    this.#sshdPorts = (await findSshdPorts(this.#paths, this.#config["sshd.port"])).ports;
+  }
+
+  async #judge(): Promise<void> {
+    await this.#judging.judge(Date.now(), await this.#gather());
+  }
+
+  /** Everything there is to show now. */
+  async #gather(): Promise<readonly Sample[]> {
+    const counted = await this.#committer.samples();
+    const { samples, states } = await this.#collectors.collect();
+    this.#collectorStates = states;
+    return [
+      { name: "sshreset_build_info", labels: { version: this.#version, node: process.version }, value: 1 },
+      { name: "sshreset_config_last_reload_successful", value: this.#reloadSuccessful ? 1 : 0 },
+      ...this.#sources.flatMap(sourceSamples),
+      ...counted,
+      ...samples,
+      ...this.#judging.samples(Date.now()),
+      ...processSamples(),
+    ];
+  }
+}
+
+/** At once and then at this interval, never twice at a time, until the signal. */
+async function every(intervalMs: number, signal: AbortSignal, work: () => unknown): Promise<void> {
+  while (!signal.aborted) {
+    await work();
+    await delay(intervalMs, undefined, { signal }).catch(() => undefined);
+  }
+}
+
+function sourceSamples(source: Source): Sample[] {
+  const { up, lagBytes } = source.status();
+  const labels = { source: source.name };
+  const lag = lagBytes === undefined ? [] : [{ name: "sshreset_source_lag_bytes", labels, value: lagBytes }];
+  return [{ name: "sshreset_source_up", labels, value: up ? 1 : 0 }, ...lag];
+}
+
+function sourcePart(source: Source): Part {
+  const { up, reason, grant } = source.status();
+  return {
+    name: source.name,
+    state: up ? "ok" : "failed",
+    ...(!up && reason !== undefined && { note: reason }),
+    ...(!up && grant !== undefined && { grant }),
+  };
+}
+
+function collectorPart({ name, state, error, missing }: CollectorState): Part {
+  const grants = missing.flatMap(({ grant }) => grant ?? []);
+  const notes = [...(error === undefined ? [] : [error]), ...missing.map(({ reason }) => reason)];
+  return {
+    name,
+    state,
+    ...(notes.length > 0 && { note: notes.join("; ") }),
+    ...(grants.length > 0 && { grant: grants.join("; ") }),
+  };
+}

@@ -1,0 +1,60 @@
+/**
+ * Judges the causes every 15 seconds on all samples of this host, and keeps their hour of history in the state
+ * directory: separate from the counts, since losing it costs an hour of judgement and no count.
+ */
+import { causeIds } from "../diagnosis/cause.ts";
+import { Diagnosis, type DiagnosisSnapshot } from "../diagnosis/verdict.ts";
+import type { Sample } from "../model/metric.ts";
+
+export const judgeIntervalMs = 15_000;
+/** Samples are written every minute: a kill -9 costs at most that much of the hour. */
+const judgementsPerSave = 4;
+
+export class Judging {
+  readonly #diagnosis = new Diagnosis();
+  readonly #save: (state: unknown) => Promise<void>;
+  readonly #onError: (message: string, error: unknown) => void;
+  #judgements = 0;
+
+  constructor(
+    saved: unknown,
+    save: (state: unknown) => Promise<void>,
+    onError: (message: string, error: unknown) => void,
+  ) {
+    this.#save = save;
+    this.#onError = onError;
+    if (saved === undefined) return;
+    try {
+      this.#diagnosis.restore(saved as DiagnosisSnapshot);
+    } catch (error) {
+      this.#diagnosis = new Diagnosis();
+      onError("the saved samples are of no use, judging starts anew", error);
+    }
+  }
+
+  async judge(timeMs: number, samples: readonly Sample[]): Promise<void> {
+    this.#diagnosis.record(timeMs, samples);
+    this.#judgements++;
+    if (this.#judgements % judgementsPerSave === 0) await this.save();
+  }
+
+  async save(): Promise<void> {
+    await this.#save(this.#diagnosis.snapshot()).catch((error: unknown) => this.#onError("cannot save samples", error));
+  }
+
+  get diagnosis(): Diagnosis {
+    return this.#diagnosis;
+  }
+
+  samples(timeMs: number): Sample[] {
+    const verdicts = this.#diagnosis.verdicts(timeMs);
+    return causeIds.flatMap((cause) => {
+      const verdict = verdicts.find((each) => each.cause === cause);
+      const labels = { cause };
+      return [
+        { name: "sshreset_cause_active", labels, value: verdict?.state === "active" ? 1 : 0 },
+        { name: "sshreset_cause_observable", labels, value: verdict?.observable ? 1 : 0 },
+      ];
+    });
+  }
+}

@@ -1,0 +1,41 @@
+/**
+ * At the very first start: who has logged in here within the last 30 days, from up to 30 days of history. In the
+ * background, bounded in time, uncounted.
+ */
+import type { Logger } from "pino";
+import { idents, parse } from "../parsers/index.ts";
+import { acceptedHistory } from "../sources/history.ts";
+import { identsOfKinds, type SourceSelection } from "../sources/select.ts";
+import type { Counting } from "./counting.ts";
+import { placeOf } from "./open-sources.ts";
+
+const historyMs = 30 * 24 * 3600 * 1000;
+
+export async function learnKnownPeers(
+  counting: Counting,
+  { journal, logfile }: SourceSelection,
+  log: Logger,
+  signal: AbortSignal,
+): Promise<void> {
+  if (counting.learnt) return;
+  let logins = 0;
+  const history = acceptedHistory({
+    ...(journal && { journal: placeOf(journal) }),
+    logfiles: (logfile ?? []).filter(({ kinds }) => kinds.includes("sshd")).map(({ path }) => path),
+    idents: identsOfKinds(idents, ["sshd"]),
+    sinceMs: Date.now() - historyMs,
+    signal,
+    onWarning: (message, details) => log.warn({ ...details }, message),
+  });
+  for await (const records of history) {
+    for (const record of records) {
+      const event = parse(record);
+      if (event?.kind !== "sshd.accepted") continue;
+      counting.learn(event.address, record.timeMs);
+      logins++;
+    }
+  }
+  if (signal.aborted) return;
+  counting.learntAll();
+  log.info({ logins }, "learnt known peers from the history of logins");
+}
