@@ -3,7 +3,7 @@
  * cgroup), connections not yet authenticated (the listener's process title), and the limits it runs with: `sshd -T` where
  * permitted, `sshd -G` (9.3+), else sshd_config read by us, else the built-in values, marked as such.
  */
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statfsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Collector, CollectorContext, CollectorModule, HostPaths, Missing } from "../model/collector.ts";
 import type { MetricDef, Sample } from "../model/metric.ts";
@@ -25,6 +25,7 @@ const processEveryMs = 60_000;
 const limits = { timeoutMs: 5_000, maxBytes: 1024 * 1024 };
 const settingSources = ["sshd_t", "sshd_g", "sshd_config", "built_in"] as const;
 type SettingSource = (typeof settingSources)[number];
+const procfsType = 0x9fa0; // statfs(2) PROC_SUPER_MAGIC
 const programs = ["/usr/sbin/sshd", "/usr/bin/sshd", "/usr/local/sbin/sshd"];
 const asking = [
   ["sshd_t", "-T"],
@@ -193,9 +194,8 @@ function readProcess({ procfs, sysfs }: HostPaths, pid: number): { samples: Samp
 /** Since Linux 6.2 the size of /proc/PID/fd is the count; older ones say 0, and the entries are counted. */
 function countOpenFiles(folder: string): number | "denied" | undefined {
   try {
-    const { size } = statSync(folder);
-    const entries = size > 0 && folder.startsWith("/proc/") ? size : readdirSync(folder).length;
-    return entries;
+    const size = statfsSync(folder).type === procfsType ? statSync(folder).size : 0;
+    return size > 0 ? size : readdirSync(folder).length;
   } catch (error) {
     if (isDenied(error)) return "denied";
     if (isGone(error)) return undefined;
