@@ -189,8 +189,7 @@ export class Connections {
   tick(nowMs: number): void {
     const gap = nowMs - this.#nowMs;
     if (this.#nowMs !== 0 && (gap > stalledMs || gap < 0)) {
-      const shift = gap < 0 ? gap : gap - joinWindowMs;
-      for (const { ending } of this.#ending) if (ending) ending.deadlineMs += shift;
+      for (const { ending } of this.#ending) if (ending) ending.deadlineMs += gap;
       if (gap < 0) this.#turnedMs = this.#sweptMs = nowMs;
     }
     this.#nowMs = nowMs;
@@ -354,6 +353,13 @@ export class Connections {
         return connection;
       }
     }
+    const ended = key === "" ? undefined : this.#ended.get(key);
+    const reused = ended && !ended.authenticated && differ(ended.pid, pid) && record.timeMs >= ended.timeMs;
+    if (ended && !reused) {
+      if (companion?.key === "") this.#forget(companion);
+      if (pid !== 0) this.#endedPids.set(pid, true);
+      return undefined;
+    }
     if (companion) {
       if (address === undefined || companion.key === key) return companion;
       if (companion.key !== "" && port === undefined && addressOf(companion.key) === address) return companion;
@@ -363,16 +369,7 @@ export class Connections {
         return companion;
       }
     }
-    if (key !== "") {
-      const ended = this.#ended.get(key);
-      const reused = ended && !ended.authenticated && differ(ended.pid, pid) && record.timeMs >= ended.timeMs;
-      if (ended && !reused) {
-        if (pid !== 0) this.#endedPids.set(pid, true);
-        return undefined;
-      }
-    } else if (pid !== 0 && this.#endedPids.get(pid)) {
-      return undefined;
-    }
+    if (key === "" && pid !== 0 && this.#endedPids.get(pid)) return undefined;
     const connection = this.#add(key, address);
     connection.pid = pid;
     if (pid !== 0 && !companion) this.#byPid.set(pid, connection);
@@ -529,9 +526,10 @@ export class Connections {
     } else {
       this.#byKey.set(key, connection);
       if (this.#byKey.size > this.#capacity) {
-        const [oldest] = this.#preauth.size > 0 ? this.#preauth : this.#byKey.values();
-        if (oldest?.ending) this.#tell(oldest);
-        else if (oldest) this.#evict(oldest);
+        for (const displaced of oldest(this.#preauth.size > 0 ? this.#preauth : this.#byKey.values(), this.#capacity)) {
+          if (displaced.ending) this.#tell(displaced);
+          else this.#evict(displaced);
+        }
       }
     }
     this.#preauth.add(connection);
@@ -567,8 +565,7 @@ export class Connections {
     this.#ending.add(connection);
     if (connection.key === "") this.#unkeyed++;
     if (this.#ending.size > endingCapacity) {
-      const [oldest] = this.#ending;
-      if (oldest && oldest !== connection) this.#tell(oldest);
+      for (const early of oldest(this.#ending, endingCapacity)) this.#tell(early);
     }
     return ending;
   }
@@ -641,7 +638,7 @@ export class Connections {
     for (const connection of [...this.#preauth]) {
       if (!connection.ending && this.#nowMs - connection.bornMs > preauthMaxAgeMs) this.#evict(connection);
     }
-    for (const connection of [...this.#byKey.values(), ...this.#byPid.values()]) {
+    for (const connection of new Set([...this.#byKey.values(), ...this.#byPid.values()])) {
       if (!connection.ending && this.#nowMs - connection.bornMs > sessionMaxAgeMs) this.#evict(connection);
     }
   }
@@ -680,6 +677,20 @@ const differ = (one: number, other: number): boolean => one !== 0 && other !== 0
 
 /** A copy that does not keep the chunk it was cut from alive. */
 export const detached = (text: string): string => Buffer.from(text, "latin1").toString("latin1");
+
+/**
+ * The first hundredth of what a full collection holds, at least one. Not one by one: a Map or Set that loses its first
+ * entry again and again is searched from its beginning each time.
+ */
+export function oldest<T>(entries: Iterable<T>, capacity: number): T[] {
+  const found: T[] = [];
+  const wanted = Math.max(1, Math.floor(capacity / 100));
+  for (const entry of entries) {
+    found.push(entry);
+    if (found.length >= wanted) break;
+  }
+  return found;
+}
 
 function places<T>(rows: Set<T>, subset: Set<T>): number[] {
   const index = new Map<T, number>();

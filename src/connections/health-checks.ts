@@ -3,7 +3,7 @@
  * answered. Twenty such probes make a health check; one attempt to authenticate, or a day of silence, ends it.
  * Pace: each gap within half of the mean gap (or 2 s), since a balancer's nodes take turns.
  */
-import { detached } from "./connections.ts";
+import { detached, oldest } from "./connections.ts";
 
 const probesNeeded = 20;
 /** A burst is a scan. */
@@ -46,8 +46,9 @@ export class HealthChecks {
     }
     this.#candidates.set(before ? peer : detached(peer), probes);
     if (this.#candidates.size > this.#capacity.candidates) {
-      const [oldest] = this.#candidates.keys();
-      if (oldest !== undefined) this.#candidates.delete(oldest);
+      for (const displaced of oldest(this.#candidates.keys(), this.#capacity.candidates)) {
+        this.#candidates.delete(displaced);
+      }
     }
   }
 

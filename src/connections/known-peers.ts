@@ -2,7 +2,7 @@
  * Peers that authenticated here within the last 30 days, and when they were last reset. Bounded: the one whose login is
  * longest ago makes room.
  */
-import { detached } from "./connections.ts";
+import { detached, oldest } from "./connections.ts";
 
 export const knownForMs = 30 * 24 * 3_600_000;
 export const activeForMs = 3_600_000;
@@ -44,8 +44,7 @@ export class KnownPeers {
     }
     this.#peers.set(detached(peer), { authenticatedMs: timeMs, endedMs: 0, resetMs: 0 });
     if (this.#peers.size > this.#capacity) {
-      const [oldest] = this.#peers.keys();
-      if (oldest !== undefined) this.#peers.delete(oldest);
+      for (const displaced of oldest(this.#peers.keys(), this.#capacity)) this.#peers.delete(displaced);
     }
   }
 
