@@ -63,9 +63,11 @@ export function createTcpTraceSource(options: TcpTraceOptions): Source {
     let stats = instance.stats();
     let consumed = stats.read;
     let statsAtMs = Date.now();
-    // Taken from the ring by a process that ended before it could commit them.
-    let lost = sameInstance ? Math.max(0, stats.read - Number(resume["read"])) : 0;
-    const position = (): Position => ({ bootId, instance: instance.name, read: consumed });
+    // Overwritten while nobody read, or read by a process that ended before it could commit them.
+    const since = (now: number, field: "read" | "lost"): number =>
+      sameInstance ? Math.max(0, now - Number(resume[field])) : 0;
+    let lost = since(stats.read, "read") + since(stats.lost, "lost");
+    const position = (): Position => ({ bootId, instance: instance.name, read: consumed, lost: stats.lost });
     for (;;) {
       instance.follow(options.ports());
       const records: LogRecord[] = [];
@@ -184,8 +186,8 @@ export function prepareInstance(tracefs: string, ports: readonly number[], group
   setUp(path);
   setFilter(path, ports);
   if (group === undefined) return path;
-  // Only the way to the instance, what it counted and its pipe: not the events of others.
-  for (const folder of [tracefs, join(tracefs, "instances")]) chmodSync(folder, 0o711);
+  // The way to the instance, its pipe and its counts; on kernels whose tracefs files are 0444 the group may read others too.
+  for (const folder of [tracefs, join(tracefs, "instances")]) grantGroup(folder, group, 0o710);
   const cpuFolders = readdirSync(join(path, "per_cpu")).map((cpu) => join(path, "per_cpu", cpu));
   for (const folder of [path, join(path, "per_cpu"), ...cpuFolders]) grantGroup(folder, group, 0o750);
   for (const folder of cpuFolders) grantGroup(join(folder, "stats"), group, 0o440);
