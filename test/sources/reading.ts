@@ -1,0 +1,106 @@
+/** Runs a source in the background and collects what it gives; tests wait for conditions, each with a deadline. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import type { LogRecord } from "../../src/model/record.ts";
+import type { Position, Source, SourceStart } from "../../src/model/source.ts";
+
+export class Reading {
+  readonly records: LogRecord[] = [];
+  lost = 0;
+  position: Position | undefined;
+  readonly #source: Source;
+  readonly #abort = new AbortController();
+  readonly #done: Promise<void>;
+
+  constructor(source: Source) {
+    this.#source = source;
+    this.#done = this.#run();
+  }
+
+  async #run(): Promise<void> {
+    for await (const batch of this.#source.batches(this.#abort.signal)) {
+      this.records.push(...batch.records);
+      this.lost += batch.lost;
+      // As the snapshot does: a position has to survive JSON.
+      this.position = JSON.parse(JSON.stringify(batch.position)) as Position;
+    }
+  }
+
+  get messages(): readonly string[] {
+    return this.records.map(({ message }) => message);
+  }
+
+  async until(condition: (reading: Reading) => boolean, withinMs = 8000): Promise<void> {
+    const deadline = Date.now() + withinMs;
+    while (!condition(this)) {
+      if (Date.now() > deadline) {
+        const last = JSON.stringify(this.messages.slice(-3));
+        throw new Error(
+          `not within ${withinMs} ms: ${condition}; ${this.records.length} records, lost ${this.lost}, last ${last}`,
+        );
+      }
+      await delay(10);
+    }
+  }
+
+  count(records: number): Promise<void> {
+    return this.until((reading) => reading.records.length >= records);
+  }
+
+  /** So that a change made from now on is seen by a later look: the file has been looked at again, twice. */
+  async settled(pollMs: number): Promise<void> {
+    const before = this.records.length;
+    await delay(pollMs * 4);
+    if (this.records.length !== before) throw new Error("records came while none should");
+  }
+
+  async stop(): Promise<Position | undefined> {
+    this.#abort.abort();
+    await this.#done;
+    return this.position;
+  }
+}
+
+export const pollMs = 25;
+
+/** What every source starts with in a test: `sshd` lines from the beginning, warnings kept. */
+export function start(overrides: Partial<SourceStart> = {}): SourceStart & { readonly warnings: string[] } {
+  const warnings: string[] = [];
+  return {
+    position: undefined,
+    fromBeginning: true,
+    idents: ["sshd", "sshd-session", "systemd", "kernel"],
+    onWarning: (message) => warnings.push(message),
+    ...overrides,
+    warnings,
+  };
+}
+
+export function line(message: string | number): string {
+  return `2026-11-22T13:28:59.000000+00:00 host sshd[1]: line ${message}\n`;
+}
+
+export function lines(from: number, to: number): string {
+  return Array.from({ length: to - from }, (_, n) => line(from + n)).join("");
+}
+
+export function numbered(from: number, to: number): readonly string[] {
+  return Array.from({ length: to - from }, (_, n) => `line ${from + n}`);
+}
+
+/** A temporary folder for one test, removed by `afterEach`. */
+export function folders(): { make(): string } {
+  const made: string[] = [];
+  afterEach(() => {
+    for (const folder of made.splice(0)) rmSync(folder, { recursive: true, force: true });
+  });
+  return {
+    make() {
+      const folder = mkdtempSync(join(tmpdir(), "ssh-reset-exporter-"));
+      made.push(folder);
+      return folder;
+    },
+  };
+}
