@@ -57,14 +57,16 @@ export const parsers: readonly WordedParser[] = [
 /** Every identifier that some parser reads: a source may skip all others. */
 export const idents: readonly string[] = [...new Set(parsers.flatMap((parser) => parser.idents))];
 
-/** Patterns by identifier, then by the message's first character code. */
+/** Patterns by identifier, then by the message's first character code; at 0 all of them. */
 type Dispatch = ReadonlyMap<string, readonly (readonly WordedPattern[])[]>;
 const dispatch: Dispatch = new Map(idents.map((ident) => [ident, byFirstCharacter(ident)]));
 
 function byFirstCharacter(ident: string): readonly (readonly WordedPattern[])[] {
   const patterns = parsers.filter((parser) => parser.idents.includes(ident)).flatMap((parser) => parser.patterns);
   return Array.from({ length: 128 }, (_, code) =>
-    patterns.filter(({ starts }) => starts.some((start) => start === "" || start.charCodeAt(0) === code)),
+    code === 0
+      ? patterns
+      : patterns.filter(({ starts }) => starts.some((start) => start === "" || start.charCodeAt(0) === code)),
   );
 }
 
@@ -82,7 +84,9 @@ function firstMatch(
   record: LogRecord,
   message: string,
 ): Event | undefined {
-  const candidates = byCode[message.charCodeAt(levelEnd(message))];
+  // With a MESSAGE_ID the text may begin with anything.
+  const candidates =
+    record.journal?.messageId === undefined ? byCode[message.charCodeAt(levelEnd(message))] : byCode[0];
   if (candidates === undefined) return undefined;
   for (const pattern of candidates) {
     const event = pattern.match(message, record);

@@ -24,6 +24,13 @@ export const sshdAuth = [
     read: failed,
   }),
   sshdSays({
+    id: "sshd-accepted-key",
+    versions: "4.9+",
+    origin: "auth2-pubkey.c, LogLevel VERBOSE; `Accepted METHOD` follows",
+    starts: ["Accepted key ", "Accepted certificate "],
+    read: () => noted,
+  }),
+  sshdSays({
     id: "sshd-postponed",
     versions: "4.9+",
     origin: "auth.c auth_log; a method that goes on, or one of several",
@@ -107,6 +114,7 @@ export const sshdAuth = [
 
 /** `METHOD⟦/SUB⟧ for U from A port P ssh2⟦: KEYTYPE FP⟦ ID KEYID (serial N) CA ...⟧⟧`. */
 function accepted({ rest }: Said): Event | undefined {
+  if (rest.startsWith("key ") || rest.startsWith("certificate ")) return undefined;
   const key = rest.indexOf(" ssh2: ");
   const peer = beforeProtocol(rest, key === -1 ? rest.length : key);
   if (peer?.address === undefined) return undefined;

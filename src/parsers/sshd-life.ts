@@ -148,9 +148,9 @@ export const sshdLife = [
   }),
   sshdSays({
     id: "sshd-preauth-child-killed",
-    versions: "5.9+",
-    origin: "sshd.c privsep_preauth up to 10.0, monitor.c monitor_child_preauth since 10.1",
-    starts: ["privsep_preauth: preauth child ", "monitor_child_preauth: preauth child "],
+    versions: "5.9-10.0",
+    origin: "sshd.c privsep_preauth",
+    starts: ["privsep_preauth: preauth child "],
     read: preauthChild,
   }),
   sshdSays({
@@ -163,15 +163,15 @@ export const sshdLife = [
   sshdSays({
     id: "sshd-unprivileged-crash",
     versions: "9.8+",
-    origin: "sshd.c child_reap; the session process itself tells the crash",
+    origin: "sshd.c child_reap",
     starts: ["Session process "],
-    read: ({ rest }) => (/^\d{1,7} unpriv child crash for connection from \S+ to \S+$/.test(rest) ? noted : undefined),
+    read: unprivilegedCrash,
   }),
   sshdSays({
-    id: "sshd-monitor-reap",
+    id: "sshd-child-reaped",
     versions: "9.8+",
-    origin: "monitor_wrap.c mm_reap; follows or precedes the crash itself",
-    starts: ["mm_reap: "],
+    origin: "monitor_wrap.c mm_reap, monitor.c monitor_child_preauth (10.1+); the listener tells the crash",
+    starts: ["mm_reap: ", "monitor_child_preauth: preauth child "],
     read: () => noted,
   }),
   sshdSays({
@@ -204,10 +204,8 @@ export const sshdLife = [
       "Address ",
       "Nasty PTR record ",
       "syslogin_perform_logout: ",
-      "error: Received disconnect",
       "Exiting on signal ",
-      "rexec line ",
-      "Connection from UNKNOWN",
+      "Could not get shadow information for ",
       "debug1: ",
       "debug2: ",
       "debug3: ",
@@ -239,9 +237,9 @@ function resourceError({ rest }: Said): Event | undefined {
   return resource === undefined ? undefined : { kind: "sshd.resource_error", resource };
 }
 
-/** `⟦PID ⟧terminated by signal N`, `⟦PID ⟧exited with status N`. */
+/** `terminated by signal N`, `exited with status N`. */
 function preauthChild({ rest }: Said): Event | undefined {
-  const found = /^(?:\d{1,7} )?(?:terminated by signal (\d{1,2})|exited with status \d{1,3})$/.exec(rest);
+  const found = /^(?:terminated by signal (\d{1,2})|exited with status \d{1,3})$/.exec(rest);
   if (found === null) return undefined;
   const signal = readSignal(found[1] ?? "");
   return signal === undefined ? noted : { kind: "sshd.session_crash", signal };
@@ -263,4 +261,13 @@ function sessionProcess({ rest }: Said): Event | undefined {
     ...(address !== undefined && { address }),
     ...(signal !== undefined && { signal }),
   };
+}
+
+/** `PID unpriv child crash for connection from A to LA`. */
+function unprivilegedCrash({ rest }: Said): Event | undefined {
+  const found = /^(\d{1,7}) unpriv child crash for connection from (\S{2,64}) to \S{2,64}$/.exec(rest);
+  const pid = readPid(found?.[1] ?? "");
+  if (pid === undefined) return undefined;
+  const address = canonicalAddress(found?.[2] ?? "");
+  return { kind: "sshd.session_crash", pid, ...(address !== undefined && { address }) };
 }
