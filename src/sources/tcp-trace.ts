@@ -58,6 +58,7 @@ export function createTcpTraceSource(options: TcpTraceOptions): Source {
   const isOurs = localEndFilter(options.ports, options.localAddresses ?? interfaceAddresses);
   let status: SourceStatus = { up: false, reason: "not started" };
 
+  /** Until the signal; without one until the instance is empty. */
   async function* read(instance: Instance, resume: Position | undefined, signal?: AbortSignal): AsyncGenerator<Batch> {
     const sameInstance = resume?.["bootId"] === bootId && resume["instance"] === instance.name;
     let stats = instance.stats();
@@ -69,6 +70,8 @@ export function createTcpTraceSource(options: TcpTraceOptions): Source {
     let lost = since(stats.read, "read") + since(stats.lost, "lost");
     const position = (): Position => ({ bootId, instance: instance.name, read: consumed, lost: stats.lost });
     for (;;) {
+      // At the end one more look: what came until then, and what was lost.
+      const last = signal?.aborted ?? false;
       instance.follow(options.ports());
       const records: LogRecord[] = [];
       const lines = instance.poll();
@@ -78,18 +81,17 @@ export function createTcpTraceSource(options: TcpTraceOptions): Source {
         consumed += 1;
         if (isOurs(record)) records.push(record);
       }
-      if (Date.now() - statsAtMs >= statsEveryMs || (signal === undefined && lines.length === 0)) {
+      const drained = signal === undefined && lines.length === 0;
+      if (last || drained || Date.now() - statsAtMs >= statsEveryMs) {
         const now = instance.stats();
         lost += now.lost - stats.lost;
         stats = now;
         statsAtMs = Date.now();
       }
       if (lines.length > 0 || lost > 0) yield { records, position: position(), lost };
-      else if (signal === undefined) return;
       lost = 0;
-      if (signal === undefined) continue;
-      if (signal.aborted) return;
-      await delay(pollMs, undefined, { signal }).catch(() => undefined);
+      if (last || drained) return;
+      if (signal !== undefined) await delay(pollMs, undefined, { signal }).catch(() => undefined);
     }
   }
 
