@@ -106,6 +106,8 @@ export class Connections {
   readonly #ended = new Recent<string, Ended>(20_000);
   readonly #endedPids = new Recent<number, true>(40_000);
   #unkeyed = 0;
+  /** No end without a port is remembered after this. */
+  #portlessUntilMs = 0;
   #nowMs = 0;
   #turnedMs = 0;
   #sweptMs = 0;
@@ -214,6 +216,7 @@ export class Connections {
       nowMs: this.#nowMs,
       turnedMs: this.#turnedMs,
       sweptMs: this.#sweptMs,
+      portlessUntilMs: this.#portlessUntilMs,
       evicted: this.#evicted,
       connections: [...rows].map((connection) => ({
         ...connection,
@@ -233,6 +236,7 @@ export class Connections {
       nowMs: number;
       turnedMs: number;
       sweptMs: number;
+      portlessUntilMs: number;
       evicted: number;
       connections: (Connection & { pids: number[] })[];
       ending: number[];
@@ -243,6 +247,7 @@ export class Connections {
     this.#nowMs = state.nowMs;
     this.#turnedMs = state.turnedMs;
     this.#sweptMs = state.sweptMs;
+    this.#portlessUntilMs = state.portlessUntilMs;
     this.#evicted = state.evicted;
     const rows = state.connections.map(({ pids, ...connection }) => {
       if (connection.key !== "") this.#byKey.set(connection.key, connection);
@@ -462,7 +467,7 @@ export class Connections {
     if (!connection) {
       // An answer to a stray segment, where no connection was or none is left, ends nothing.
       if (!received && answers.has(event.reason ?? "not_specified")) return;
-      const portless = this.#ended.get(event.address);
+      const portless = this.#nowMs <= this.#portlessUntilMs ? this.#ended.get(event.address) : undefined;
       if (portless && portless.unclaimed > 0) {
         portless.unclaimed--;
         return;
@@ -581,21 +586,20 @@ export class Connections {
     if (!ending) return;
     this.#forget(connection);
     this.#remember(connection, ending);
-    const address = connection.key === "" ? connection.address : addressOf(connection.key);
-    this.#options.onEnd(
-      {
-        timeMs: ending.timeMs,
-        phase: phaseOf(connection, ending),
-        outcome: this.#outcomeOf(connection, ending),
-        detail: detailOf(ending),
-        peerClass: address === undefined ? "unknown" : this.#options.classify(address, ending.timeMs),
-        count: ending.count,
-        ...(address !== undefined && { address }),
-        ...(connection.key !== "" && { port: portOf(connection.key) }),
-        ...(ending.idleMs !== undefined && { idleMs: ending.idleMs }),
-      },
-      { kernelReset: ending.received || ending.sent },
-    );
+    const { key } = connection;
+    const address = key === "" ? connection.address : addressOf(key);
+    const end: { -readonly [K in keyof ConnectionEnd]: ConnectionEnd[K] } = {
+      timeMs: ending.timeMs,
+      phase: phaseOf(connection, ending),
+      outcome: this.#outcomeOf(connection, ending),
+      detail: detailOf(ending),
+      peerClass: address === undefined ? "unknown" : this.#options.classify(address, ending.timeMs),
+      count: ending.count,
+    };
+    if (address !== undefined) end.address = address;
+    if (key !== "") end.port = portOf(key);
+    if (ending.idleMs !== undefined) end.idleMs = ending.idleMs;
+    this.#options.onEnd(end, { kernelReset: ending.received || ending.sent });
   }
 
   #outcomeOf(connection: Connection, ending: Ending): Outcome {
@@ -617,6 +621,7 @@ export class Connections {
     } else if (connection.address !== undefined) {
       const unclaimed = (this.#ended.get(connection.address)?.unclaimed ?? 0) + 1;
       this.#ended.set(connection.address, { timeMs: ending.timeMs, pid, authenticated, received: false, unclaimed });
+      this.#portlessUntilMs = this.#nowMs + 2 * turnMs;
     }
   }
 

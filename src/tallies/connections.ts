@@ -1,7 +1,7 @@
 /** Connections as they end, are accepted, fail to authenticate, time out; from the log's and the kernel's joined ends. */
 import type { Connections } from "../connections/connections.ts";
 import type { ConnectionEnd } from "../model/connection.ts";
-import type { Event } from "../model/event.ts";
+import type { Event, EventKind } from "../model/event.ts";
 import type { MetricDef, Sample } from "../model/metric.ts";
 import type { LogRecord } from "../model/record.ts";
 import { Counters } from "./counters.ts";
@@ -91,6 +91,7 @@ function* possible(): Generator<readonly string[]> {
 }
 
 export class ConnectionTally implements Tally {
+  readonly kinds: readonly EventKind[] = ["sshd.accepted", "sshd.authentication_failed"];
   readonly #connections: Connections;
   readonly #counters = {
     ended: new Counters(ended, possible()),

@@ -3,7 +3,14 @@
  * Source: OpenSSH sshd.c drop_connection(). 8.4 to 9.9 print one line per five minutes and a total at the end of the
  * episode, which comes with the next accepted connection; since 10.0 a rate limit prints how many more there were.
  */
-import { type DropLimit, dropLimits, type Event, type SshdDrop, type SshdDropTotal } from "../model/event.ts";
+import {
+  type DropLimit,
+  dropLimits,
+  type Event,
+  type EventKind,
+  type SshdDrop,
+  type SshdDropTotal,
+} from "../model/event.ts";
 import type { MetricDef, Sample } from "../model/metric.ts";
 import type { LogRecord } from "../model/record.ts";
 import { Counters } from "./counters.ts";
@@ -37,6 +44,7 @@ interface Episode {
 const listenersKept = 16;
 
 export class DropTally implements Tally {
+  readonly kinds: readonly EventKind[] = ["sshd.drop", "sshd.drop_total", "sshd.penalty", "sshd.listening"];
   readonly #dropped = new Counters(dropped);
   readonly #penalties = new Counters(penalties);
   /** By limit and the listener's pid. */

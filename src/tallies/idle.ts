@@ -3,6 +3,7 @@
  * Needs the sockets' own clock (ss, tcp_info's last_rcv); without it nothing is counted here.
  */
 import type { ConnectionEnd } from "../model/connection.ts";
+import type { EventKind } from "../model/event.ts";
 import type { HistogramValue, MetricDef, Sample } from "../model/metric.ts";
 import { Counters } from "./counters.ts";
 import type { Tally } from "./tally.ts";
@@ -37,6 +38,7 @@ export const cutIdle: MetricDef = {
 };
 
 export class IdleTally implements Tally {
+  readonly kinds: readonly EventKind[] = [];
   readonly #histograms = new Map<string, { counts: number[]; sum: number }>();
   readonly #cut = new Counters(cutIdle);
   /** Cuts at ages that are not well-known; those counted as other are marked. */

@@ -4,7 +4,7 @@
  */
 import { Connections } from "../connections/connections.ts";
 import { Peers, type PeersOptions } from "../connections/peers.ts";
-import type { Event } from "../model/event.ts";
+import type { Event, EventKind } from "../model/event.ts";
 import type { MetricDef, Sample } from "../model/metric.ts";
 import { type LogRecord, type SourceName, sourceNames } from "../model/record.ts";
 import { ConnectionTally, connectionMetrics } from "./connections.ts";
@@ -43,6 +43,8 @@ export class Ledger {
   readonly #connections: Connections;
   readonly #peers: Peers;
   readonly #tallies: Readonly<Record<string, Tally>>;
+  readonly #endTallies: readonly Tally[];
+  readonly #byKind = new Map<EventKind, Tally[]>();
   readonly #lost: Partial<Record<SourceName, number>> = {};
 
   constructor(options: LedgerOptions = {}) {
@@ -51,7 +53,7 @@ export class Ledger {
     this.#peers = peers;
     this.#connections = new Connections({
       onEnd: (end, evidence) => {
-        for (const tally of Object.values(this.#tallies)) tally.ended?.(end, evidence);
+        for (const tally of this.#endTallies) tally.ended?.(end, evidence);
       },
       classify: (address, timeMs) => peers.classify(address, timeMs),
       kernelVisible,
@@ -68,6 +70,10 @@ export class Ledger {
       oom: new OomTally(),
       kernel: new KernelTally(),
     };
+    this.#endTallies = Object.values(this.#tallies).filter((tally) => tally.ended !== undefined);
+    for (const tally of Object.values(this.#tallies)) {
+      for (const kind of tally.kinds) this.#byKind.set(kind, [...(this.#byKind.get(kind) ?? []), tally]);
+    }
   }
 
   handle(event: Event, record: LogRecord): void {
@@ -80,7 +86,7 @@ export class Ledger {
     else if (event.kind === "sshd.authentication_failed" && event.address)
       this.#peers.authenticationFailed(event.address);
     this.#connections.handle(event, record);
-    for (const name in this.#tallies) this.#tallies[name]?.handle?.(event, record);
+    for (const tally of this.#byKind.get(event.kind) ?? []) tally.handle?.(event, record);
   }
 
   /** At least once a second, with the wall clock: what was held back to hear all of its lines is counted here. */

@@ -4,7 +4,7 @@
  * Source: net/netfilter/nf_conntrack_core.c, net/ipv4/tcp.c, tcp_input.c, net/core/neighbour.c, kernel/cgroup/pids.c,
  * fs/file_table.c, net/core/utils.c (net_ratelimit: ten lines in five seconds).
  */
-import type { Event } from "../model/event.ts";
+import type { Event, EventKind } from "../model/event.ts";
 import type { MetricDef, Sample } from "../model/metric.ts";
 import type { LogRecord } from "../model/record.ts";
 import { Counters } from "./counters.ts";
@@ -75,6 +75,18 @@ const suppressedWindowMs = 10_000;
 const interfacesKept = 64;
 
 export class KernelTally implements Tally {
+  readonly kinds: readonly EventKind[] = [
+    "kernel.conntrack_full",
+    "kernel.suppressed",
+    "kernel.tcp_memory",
+    "kernel.syn_flood",
+    "kernel.neighbour_overflow",
+    "kernel.link",
+    "kernel.nic_reset",
+    "kernel.fork_rejected",
+    "kernel.file_max",
+    "kernel.hung_task",
+  ];
   readonly #counters = {
     conntrackFull: new Counters(conntrackFull),
     tcpMemory: new Counters(tcpMemory),

@@ -3,7 +3,7 @@
  * not seen (no access to the kernel's log), and always for systemd-oomd, of which the kernel says nothing.
  * Source: mm/oom_kill.c, systemd.resource-control(5), systemd-oomd.service(8).
  */
-import type { Event, OomScope, OomVictim } from "../model/event.ts";
+import type { Event, EventKind, OomScope, OomVictim } from "../model/event.ts";
 import type { MetricDef, Sample } from "../model/metric.ts";
 import type { LogRecord } from "../model/record.ts";
 import { Counters } from "./counters.ts";
@@ -31,6 +31,7 @@ interface Context {
 }
 
 export class OomTally implements Tally {
+  readonly kinds: readonly EventKind[] = ["oom.context", "oom.kill", "unit.oom_kill"];
   readonly #kills = new Counters(oomKills);
   #contexts: Context[] = [];
   /** Last kill told by the kernel among sshd's processes. */

@@ -6,7 +6,7 @@
 import type { EndEvidence } from "../connections/connections.ts";
 import type { Peers } from "../connections/peers.ts";
 import type { ConnectionEnd } from "../model/connection.ts";
-import type { Event } from "../model/event.ts";
+import type { Event, EventKind } from "../model/event.ts";
 import type { MetricDef, Sample } from "../model/metric.ts";
 import type { LogRecord } from "../model/record.ts";
 import { Counters } from "./counters.ts";
@@ -89,6 +89,7 @@ export const knownPeersReset: MetricDef = {
 };
 
 export class ResetTally implements Tally {
+  readonly kinds: readonly EventKind[] = ["tcp.reset_received", "tcp.reset_sent"];
   readonly #peers: Peers;
   readonly #sessions: () => Iterable<string>;
   readonly #kernelVisible: () => boolean;

@@ -3,7 +3,7 @@
  * kernel, from sources that may be seconds apart: they are gathered into one stop and judged when the window is over.
  * Source: OpenSSH sshd.c; systemd src/core/service.c (results, exit and restart messages); log-message catalogue.
  */
-import type { Event, UnitEvent, UnitResult } from "../model/event.ts";
+import type { Event, EventKind, UnitEvent, UnitResult } from "../model/event.ts";
 import { startFailures as startFailureReasons } from "../model/event.ts";
 import type { MetricDef, Sample } from "../model/metric.ts";
 import type { LogRecord } from "../model/record.ts";
@@ -76,6 +76,27 @@ interface Stop {
 }
 
 export class SshdLifeTally implements Tally {
+  readonly kinds: readonly EventKind[] = [
+    "sshd.listening",
+    "sshd.signal",
+    "sshd.reload",
+    "sshd.start_failed",
+    "sshd.resource_error",
+    "sshd.session_crash",
+    "kernel.crash",
+    "oom.context",
+    "oom.kill",
+    "unit.started",
+    "unit.stopping",
+    "unit.reloading",
+    "unit.exited",
+    "unit.failed",
+    "unit.start_failed",
+    "unit.start_limit",
+    "unit.oom_kill",
+    "unit.fork_failed",
+    "unit.core_dump",
+  ];
   readonly #counters = {
     starts: new Counters(starts),
     stops: new Counters(stops),

@@ -1,11 +1,13 @@
 /** One subject's counts: from events and ends to samples, with all its state in the snapshot. */
 import type { EndEvidence } from "../connections/connections.ts";
 import type { ConnectionEnd } from "../model/connection.ts";
-import type { Event } from "../model/event.ts";
+import type { Event, EventKind } from "../model/event.ts";
 import type { Sample } from "../model/metric.ts";
 import type { LogRecord } from "../model/record.ts";
 
 export interface Tally {
+  /** The events that it is handed; others only cost time. */
+  readonly kinds: readonly EventKind[];
   handle?(event: Event, record: LogRecord): void;
   ended?(end: ConnectionEnd, evidence: EndEvidence): void;
   tick?(nowMs: number): void;
