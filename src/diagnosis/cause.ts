@@ -40,13 +40,6 @@ export interface Command {
   readonly shows: string;
 }
 
-/** A number that the page tells, taken when the alert is evaluated. */
-export interface Fact {
-  /** Follows the number: `8 connections of known peers dropped in 10 minutes`. */
-  readonly text: string;
-  readonly of: Condition;
-}
-
 export interface Cause {
   readonly id: CauseId;
   readonly alert: string;
@@ -60,6 +53,8 @@ export interface Cause {
   readonly evidence: Condition;
   /** Hysteresis: once the cause is active this is enough to stay so. */
   readonly stay?: Condition;
+  /** Further numbers that a page tells when they hold; they decide nothing. */
+  readonly facts?: Condition;
   readonly thresholds: Thresholds;
   /** How long the evidence must last. */
   readonly forSeconds: number;

@@ -12,7 +12,7 @@ const maxSeries = 500;
 
 interface Series {
   readonly metric: string;
-  readonly labels: Readonly<Record<string, string>>;
+  readonly labels: Labels;
   /** One per record time; undefined: not there. */
   readonly values: (number | undefined)[];
 }
@@ -27,21 +27,25 @@ export interface HistorySnapshot {
   readonly times: readonly number[];
   readonly series: readonly {
     readonly metric: string;
-    readonly labels: Readonly<Record<string, string>>;
+    readonly labels: Labels;
     readonly runs: readonly (readonly [number | null, number])[];
   }[];
 }
 
 export class History {
-  readonly #selectors: ReadonlyMap<string, readonly Selector[]>;
+  /** The series of each selector; selectors by metric. */
+  readonly #members = new Map<Selector, Series[]>();
+  readonly #selectors = new Map<string, Selector[]>();
   readonly #series = new Map<string, Series>();
   readonly #intervalMs: number;
   #times: number[] = [];
 
   constructor(wanted: readonly Selector[], sampleIntervalMs = intervalMs) {
-    const byMetric = new Map<string, Selector[]>();
-    for (const selector of wanted) byMetric.set(selector.metric, [...(byMetric.get(selector.metric) ?? []), selector]);
-    this.#selectors = byMetric;
+    for (const selector of wanted) {
+      if (this.#members.has(selector)) continue;
+      this.#members.set(selector, []);
+      this.#selectors.set(selector.metric, [...(this.#selectors.get(selector.metric) ?? []), selector]);
+    }
     this.#intervalMs = sampleIntervalMs;
   }
 
@@ -61,8 +65,7 @@ export class History {
     this.#times.push(timeMs);
     for (const { name, labels = {}, value } of samples) {
       if (typeof value !== "number") continue;
-      if (!this.#selectors.get(name)?.some((selector) => matches(selector, labels))) continue;
-      const own = this.#find(name, labels);
+      const own = this.#selectors.has(name) ? this.#find(name, labels) : undefined;
       if (own !== undefined) own.values[this.#times.length - 1] = value;
     }
     for (const { values } of this.#series.values()) values.length = this.#times.length;
@@ -78,12 +81,14 @@ export class History {
   since(selector: Selector, fromMs: number): readonly (readonly Point[])[] {
     const first = this.#times.findIndex((timeMs) => timeMs > fromMs);
     if (first < 0) return [];
-    return this.#of(selector).map(({ values }) =>
-      values.slice(first).flatMap((value, index) => {
-        const timeMs = this.#times[first + index];
-        return value === undefined || timeMs === undefined ? [] : [{ timeMs, value }];
-      }),
-    );
+    return this.#of(selector).map(({ values }) => {
+      const points: Point[] = [];
+      for (let index = first; index < this.#times.length; index += 1) {
+        const [timeMs, value] = [this.#times[index], values[index]];
+        if (timeMs !== undefined && value !== undefined) points.push({ timeMs, value });
+      }
+      return points;
+    });
   }
 
   snapshot(): HistorySnapshot {
@@ -103,24 +108,31 @@ export class History {
       const values = runs.flatMap(([value, count]) => Array.from({ length: count }, () => value ?? undefined));
       if (values.length !== times.length)
         throw new Error(`history of ${metric} has ${values.length} values for ${times.length} times`);
-      if (!this.#selectors.get(metric)?.some((selector) => matches(selector, labels))) continue;
-      this.#series.set(key(metric, labels), { metric, labels, values });
+      if (this.#wants(metric, labels)) this.#add({ metric, labels, values });
     }
   }
 
-  #of(selector: Selector): Series[] {
-    return [...this.#series.values()].filter(
-      ({ metric, labels }) => metric === selector.metric && matches(selector, labels),
-    );
+  #of(selector: Selector): readonly Series[] {
+    const members = this.#members.get(selector);
+    if (members === undefined) throw new Error(`no history is kept of ${selector.metric}`);
+    return members;
   }
 
-  #find(metric: string, labels: Readonly<Record<string, string>>): Series | undefined {
-    const id = key(metric, labels);
-    const known = this.#series.get(id);
-    if (known !== undefined || this.#series.size >= maxSeries) return known;
-    const fresh: Series = { metric, labels, values: [] };
-    this.#series.set(id, fresh);
-    return fresh;
+  #wants(metric: string, labels: Labels): boolean {
+    return this.#selectors.get(metric)?.some((selector) => matches(selector, labels)) ?? false;
+  }
+
+  #add(series: Series): Series {
+    this.#series.set(key(series.metric, series.labels), series);
+    for (const selector of this.#selectors.get(series.metric) ?? [])
+      if (matches(selector, series.labels)) this.#members.get(selector)?.push(series);
+    return series;
+  }
+
+  #find(metric: string, labels: Labels): Series | undefined {
+    const known = this.#series.get(key(metric, labels));
+    if (known !== undefined || this.#series.size >= maxSeries || !this.#wants(metric, labels)) return known;
+    return this.#add({ metric, labels, values: [] });
   }
 
   #dropNewest(): void {
@@ -134,20 +146,35 @@ export class History {
     this.#times.splice(0, gone);
     for (const [id, { values }] of this.#series) {
       values.splice(0, gone);
-      if (values.every((value) => value === undefined)) this.#series.delete(id);
+      if (values.at(-1) === undefined && values.every((value) => value === undefined)) this.#forget(id);
+    }
+  }
+
+  #forget(id: string): void {
+    const gone = this.#series.get(id);
+    this.#series.delete(id);
+    for (const [selector, members] of this.#members) {
+      if (gone !== undefined && members.includes(gone))
+        this.#members.set(
+          selector,
+          members.filter((series) => series !== gone),
+        );
     }
   }
 
   #clear(): void {
     this.#times = [];
     this.#series.clear();
+    for (const selector of this.#members.keys()) this.#members.set(selector, []);
   }
 }
 
-const key = (metric: string, labels: Readonly<Record<string, string>>): string =>
+type Labels = Readonly<Record<string, string>>;
+
+const key = (metric: string, labels: Labels): string =>
   JSON.stringify([metric, ...Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1))]);
 
-function matches({ labels }: Selector, own: Readonly<Record<string, string>>): boolean {
+function matches({ labels }: Selector, own: Labels): boolean {
   return Object.entries(labels).every(([name, values]) => values.includes(own[name] ?? ""));
 }
 

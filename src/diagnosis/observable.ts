@@ -1,12 +1,13 @@
 /** What must be readable for causes to be judged, and the step that grants it. */
 import type { Cause } from "./cause.ts";
-import { type Condition, gauge, or, series, type Thresholds } from "./condition.ts";
+import { and, type Condition, gauge, or, series, type Thresholds } from "./condition.ts";
 
 type Observable = Pick<Cause, "observable" | "grant">;
 
 /** Thresholds that observability conditions name; in force for every cause. */
 export const observableThresholds: Thresholds = {
   readable: { value: 0, unit: "sources or collectors reading", reason: "One is enough." },
+  present: { value: -1, unit: "whatever the value", reason: "The series is there at all." },
 };
 
 const source = (...names: readonly string[]): Condition =>
@@ -14,7 +15,10 @@ const source = (...names: readonly string[]): Condition =>
 
 /** Available, and its last reading did not fail. */
 export const collector = (name: string): Condition =>
-  gauge(series("scrape_collector_available", { collector: [name] }), ">", "readable");
+  and(
+    gauge(series("scrape_collector_available", { collector: [name] }), ">", "readable"),
+    gauge(series("scrape_collector_success", { collector: [name] }), ">", "readable"),
+  );
 
 export const journalOrFiles: Observable = {
   observable: source("journal", "logfile"),

@@ -14,3 +14,9 @@ export const atTheDoor: readonly Scope[] = [
 export const beforeLogin: readonly Scope[] = [
   { phases: ["connect", "banner", "kex", "auth"], outcomes: ["reset", "closed", "timeout"] },
 ];
+
+/** What damages connections that are being set up, and leaves those that stand to run into timeouts at worst. */
+export const settingUp: readonly Scope[] = [
+  { phases: ["connect", "banner", "kex", "auth"], outcomes },
+  { phases: ["session"], outcomes: ["closed", "timeout", "error"] },
+];

@@ -64,15 +64,10 @@ export const explaining = (catalogue: readonly Cause[]): readonly Cause[] =>
 export const symptomForSeconds = (catalogue: readonly Cause[]): number =>
   60 * Math.ceil(Math.max(...explaining(catalogue).map((cause) => evidenceNeedsSeconds(cause, scrapeSeconds))) / 60);
 
-export const symptomSelectors = (catalogue: readonly Cause[]): readonly Selector[] => [
-  ...selectors(symptom.evidence),
-  ...selectors(late),
-  ...catalogue.flatMap((cause) => selectors(outside(cause) ?? late)),
-];
-
 export class Symptom {
-  readonly #causes: readonly Cause[];
-  readonly #history: History;
+  readonly #causes: readonly { readonly cause: Cause; readonly outside: Condition | undefined }[];
+  /** What its conditions name. */
+  readonly selectors: readonly Selector[];
   readonly #forMs: number;
   #evidenceMs = new Map<string, number>();
   #freshMs = new Map<string, number>();
@@ -82,15 +77,17 @@ export class Symptom {
   #explainedBy: readonly CauseId[] = [];
   #seen = false;
 
-  constructor(catalogue: readonly Cause[], history: History) {
-    this.#causes = explaining(catalogue);
-    this.#history = history;
+  constructor(catalogue: readonly Cause[]) {
+    this.#causes = explaining(catalogue).map((cause) => ({ cause, outside: outside(cause) }));
+    const conditions = [symptom.evidence, late, ...this.#causes.flatMap((own) => own.outside ?? [])];
+    this.selectors = conditions.flatMap(selectors);
     this.#forMs = this.#causes.length === 0 ? 0 : symptomForSeconds(catalogue) * 1000;
   }
 
-  step(timeMs: number): void {
-    this.#explainedBy = this.#causes.filter((cause) => this.#explains(cause, timeMs)).map(({ id }) => id);
-    this.#seen = evaluate(symptom.evidence, symptom.thresholds, this.#history, timeMs) === true;
+  step(timeMs: number, history: History): void {
+    const explains = this.#causes.filter((own) => this.#explains(own.cause, own.outside, timeMs, history));
+    this.#explainedBy = explains.map(({ cause }) => cause.id);
+    this.#seen = evaluate(symptom.evidence, symptom.thresholds, history, timeMs) === true;
     if (this.#seen && this.#explainedBy.length === 0) {
       this.#lastTrueMs = timeMs;
       this.#pendingSinceMs ??= timeMs;
@@ -128,19 +125,21 @@ export class Symptom {
     this.#lastTrueMs = lastTrueMs ?? undefined;
   }
 
-  #explains(cause: Cause, timeMs: number): boolean {
-    const { id, evidence, explainsWhen, thresholds } = cause;
+  #explains(
+    { id, evidence, explainsWhen, thresholds }: Cause,
+    out: Condition | undefined,
+    timeMs: number,
+    history: History,
+  ): boolean {
     const since = (time: number | undefined): number => timeMs - (time ?? Number.NEGATIVE_INFINITY);
-    if (evaluate(explainsWhen ?? evidence, thresholds, this.#history, timeMs) === true)
-      this.#evidenceMs.set(id, timeMs);
+    if (evaluate(explainsWhen ?? evidence, thresholds, history, timeMs) === true) this.#evidenceMs.set(id, timeMs);
     const age = since(this.#evidenceMs.get(id));
     const trailing = age < 2 * trailSeconds * 1000;
     const remembered = age < memorySeconds * 1000;
-    if (remembered && !trailing && evaluate(late, endThresholds, this.#history, timeMs) === true)
+    if (remembered && !trailing && evaluate(late, endThresholds, history, timeMs) === true)
       this.#freshMs.set(id, timeMs);
     const tooLate = since(this.#freshMs.get(id)) < memorySeconds * 1000;
-    if (!trailing && !(remembered && !tooLate)) return false;
-    const out = outside(cause);
-    return out === undefined || evaluate(out, endThresholds, this.#history, timeMs) !== true;
+    if (!trailing && (!remembered || tooLate)) return false;
+    return out === undefined || evaluate(out, endThresholds, history, timeMs) !== true;
   }
 }

@@ -9,7 +9,7 @@ import { leaves, limit, selectors } from "./condition.ts";
 import { evaluate, measure } from "./evaluate.ts";
 import { History, type HistorySnapshot } from "./history.ts";
 import { observableThresholds } from "./observable.ts";
-import { Symptom, type SymptomSnapshot, type SymptomVerdict, symptomSelectors } from "./unexplained.ts";
+import { Symptom, type SymptomSnapshot, type SymptomVerdict } from "./unexplained.ts";
 
 export type VerdictState = "active" | "pending" | "inactive" | "unknown";
 
@@ -60,15 +60,15 @@ export class Diagnosis {
         condition === undefined ? [] : selectors(condition),
       ),
     );
-    this.#history = new History([...named, ...symptomSelectors(catalogue)], sampleIntervalMs);
-    this.#symptom = new Symptom(catalogue, this.#history);
+    this.#symptom = new Symptom(catalogue);
+    this.#history = new History([...named, ...this.#symptom.selectors], sampleIntervalMs);
   }
 
   /** One whole scrape, in order of time. */
   record(timeMs: number, samples: readonly Sample[]): void {
     this.#history.record(timeMs, samples);
     for (const cause of this.#catalogue) this.#progress.set(cause.id, this.#step(cause, timeMs));
-    this.#symptom.step(timeMs);
+    this.#symptom.step(timeMs, this.#history);
   }
 
   /** As of the newest record; `timeMs` only tells how old that is: after 5 minutes without one nothing is known. */

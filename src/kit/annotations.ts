@@ -3,7 +3,7 @@
  * be checked and the grant it needs, the next commands, and whether the fix is proven.
  */
 import type { Cause, Command } from "../diagnosis/cause.ts";
-import { type Condition, type Leaf, leaves, type Thresholds } from "../diagnosis/condition.ts";
+import { type Condition, type Leaf, leaves, or, type Thresholds } from "../diagnosis/condition.ts";
 import { symptom } from "../diagnosis/symptom.ts";
 import { type Dialect, duration, toPromql } from "../diagnosis/to-promql.ts";
 import type { KitSettings } from "./settings.ts";
@@ -11,7 +11,8 @@ import type { KitSettings } from "./settings.ts";
 type Annotations = Readonly<Record<string, string>>;
 
 export function causeAnnotations(cause: Cause, settings: KitSettings): Annotations {
-  const evidence = evidenceText(cause.evidence, cause.thresholds, settings);
+  const told = cause.facts === undefined ? cause.evidence : or(cause.evidence, cause.facts);
+  const evidence = evidenceText(told, cause.thresholds, settings);
   const holds = query(`instance:sshreset_cause_evidence:bool{${host},cause="${cause.id}"}`);
   return {
     summary: `${cause.summary}`,

@@ -2,7 +2,7 @@
 import type { Cause } from "../cause.ts";
 import { increase, series } from "../condition.ts";
 import { collected } from "../observable.ts";
-import { everyEnd } from "../scope.ts";
+import { settingUp } from "../scope.ts";
 
 export const cloudLimit: Cause = {
   id: "cloud_limit",
@@ -28,7 +28,7 @@ export const cloudLimit: Cause = {
   },
   forSeconds: 60,
   keepSeconds: 300,
-  explains: everyEnd,
+  explains: settingUp,
   inhibits: ["login_timeout"],
   ...collected("cloud", "an instance whose driver counts allowances (AWS ENA 2.8.1 or later)"),
   next: [

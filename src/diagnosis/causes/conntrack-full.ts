@@ -2,7 +2,7 @@
 import type { Cause } from "../cause.ts";
 import { increase, or, ratio, series } from "../condition.ts";
 import { collected } from "../observable.ts";
-import { everyEnd } from "../scope.ts";
+import { settingUp } from "../scope.ts";
 
 const drops = or(
   increase(series("conntrack_drops_total"), 5, ">=", "drops"),
@@ -16,7 +16,7 @@ export const conntrackFull: Cause = {
   title: "the connection-tracking table is full",
   summary: "The connection-tracking table is full or close to its limit.",
   explanation:
-    "A full table drops packets of new connections, and of old ones whose entry was evicted; a firewall may answer those with a reset. It fills for minutes before it is full: this is the time to act.",
+    "A full table drops the packets of new connections: clients hang and give up. Connections that stand keep their entry. It fills for minutes before it is full: this is the time to act.",
   severity: "critical",
   evidence: or(ratio(series("conntrack_entries"), series("conntrack_entries_limit"), ">", "entries"), drops),
   stay: ratio(series("conntrack_entries"), series("conntrack_entries_limit"), ">", "entriesAgain"),
@@ -44,10 +44,13 @@ export const conntrackFull: Cause = {
   },
   forSeconds: 0,
   keepSeconds: 420,
-  explains: everyEnd,
+  explains: settingUp,
   explainsWhen: drops,
   inhibits: ["middlebox_reset", "login_timeout"],
-  ...collected("conntrack", "load nf_conntrack where this host filters; read /proc/sys/net/netfilter"),
+  ...collected(
+    "conntrack",
+    "where nf_conntrack is not loaded it cannot be full; else read access to /proc/sys/net/netfilter",
+  ),
   next: [
     {
       run: "sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max",

@@ -1,7 +1,7 @@
 /** Step 5: a proxy or firewall cuts sessions at one and the same idle age. */
 import type { Cause } from "../cause.ts";
-import { increase, series } from "../condition.ts";
-import { journalOrFiles } from "../observable.ts";
+import { increase, or, series } from "../condition.ts";
+import { collected } from "../observable.ts";
 
 export const idleTimeout: Cause = {
   id: "idle_timeout",
@@ -12,11 +12,21 @@ export const idleTimeout: Cause = {
   explanation:
     "A device on the way forgets connections that say nothing for a fixed time: 60 s (AWS classic and application balancers), 240 s (Azure), 350 s (AWS network balancer, firewall), 600 s (Google). Keepalives that are sent more often than that end it.",
   severity: "warning",
-  evidence: increase(series("sessions_cut_idle_total", { timeout: ["60", "240", "350", "600"] }), 60, ">=", "cut"),
+  evidence: increase(series("sessions_cut_idle_total"), 60, ">=", "cut"),
+  facts: or(
+    increase(series("sessions_cut_idle_total", { timeout: ["60"] }), 60, ">=", "at60"),
+    increase(series("sessions_cut_idle_total", { timeout: ["240"] }), 60, ">=", "at240"),
+    increase(series("sessions_cut_idle_total", { timeout: ["350"] }), 60, ">=", "at350"),
+    increase(series("sessions_cut_idle_total", { timeout: ["600"] }), 60, ">=", "at600"),
+  ),
   thresholds: {
+    at60: { value: 1, unit: "of them at 60 s", reason: "Balancers' default." },
+    at240: { value: 1, unit: "of them at 240 s", reason: "Azure." },
+    at350: { value: 1, unit: "of them at 350 s", reason: "AWS." },
+    at600: { value: 1, unit: "of them at 600 s", reason: "Google Cloud." },
     cut: {
       value: 3,
-      unit: "sessions cut at one of the well-known idle ages in an hour",
+      unit: "sessions cut within the hour at an idle age that is well known or repeats",
       reason: "One or two at such an age are chance.",
     },
   },
@@ -24,7 +34,7 @@ export const idleTimeout: Cause = {
   keepSeconds: 300,
   explains: [{ phases: ["session"], outcomes: ["reset", "closed", "timeout"] }],
   inhibits: [],
-  ...journalOrFiles,
+  ...collected("sockets", "the program ss (iproute2), run as root or with CAP_NET_ADMIN where hidepid is set"),
   next: [
     {
       run: "sshd -T | grep -iE 'clientalive|tcpkeepalive'",

@@ -1,7 +1,6 @@
 /** Step 2: little memory left and tasks waiting for it: what comes before the OOM killer. */
 import type { Cause } from "../cause.ts";
-import { and, increase, ratio, series } from "../condition.ts";
-import { collected } from "../observable.ts";
+import { and, gauge, increase, ratio, series } from "../condition.ts";
 
 export const memoryPressure: Cause = {
   id: "memory_pressure",
@@ -30,7 +29,8 @@ export const memoryPressure: Cause = {
   keepSeconds: 300,
   explains: [{ phases: ["connect", "banner", "kex", "auth"], outcomes: ["timeout"] }],
   inhibits: ["login_timeout"],
-  ...collected("memory", "boot with psi=1 where /proc/pressure is not there"),
+  observable: gauge(series("pressure_stalled_seconds_total", { resource: ["memory"] }), ">", "present"),
+  grant: "boot with psi=1: this kernel has no /proc/pressure",
   next: [
     { run: "free -m", shows: "`available`, not `free`, is what counts." },
     { run: "cat /proc/pressure/memory", shows: "`some avg60` above 10: tasks wait for memory a tenth of the time." },

@@ -1,6 +1,6 @@
 /** Step 5: resets that the peer did not send: a firewall, IDS or balancer on the way forged them. */
 import type { Cause } from "../cause.ts";
-import { increase, series } from "../condition.ts";
+import { and, increase, series } from "../condition.ts";
 import { collected } from "../observable.ts";
 
 export const middleboxReset: Cause = {
@@ -12,8 +12,16 @@ export const middleboxReset: Cause = {
   explanation:
     "A firewall, IDS or load balancer between us and the peer cuts the connection in the peer's name. The log reads exactly like a client's reset: only the TTL (hop limit) tells, and only resets that the kernel accepted are counted.",
   severity: "critical",
-  evidence: increase(series("middlebox_resets_total"), 10, ">=", "resets"),
+  evidence: and(
+    increase(series("middlebox_resets_total"), 10, ">=", "resets"),
+    increase(series("connections_ended_total", { outcome: ["reset"], peer_class: ["known"] }), 10, ">=", "harmed"),
+  ),
   thresholds: {
+    harmed: {
+      value: 2,
+      unit: "connections of known peers reset in 10 minutes",
+      reason: "Scanners' resets have odd TTLs too.",
+    },
     resets: {
       value: 3,
       unit: "resets in 10 minutes with a TTL that differs by 3 or more from the same connection's segments",

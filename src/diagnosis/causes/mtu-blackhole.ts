@@ -36,7 +36,10 @@ export const mtuBlackhole: Cause = {
   },
   forSeconds: 60,
   keepSeconds: 300,
-  explains: [{ phases: ["kex", "auth", "session"], outcomes: ["reset", "closed", "timeout", "disconnect"] }],
+  explains: [
+    { phases: ["kex", "auth"], outcomes: ["reset", "closed", "timeout", "disconnect"] },
+    { phases: ["session"], outcomes: ["closed", "timeout"] },
+  ],
   inhibits: ["login_timeout"],
   ...collected("sockets", "let it read SSH sockets: the program ss (iproute2)"),
   next: [

@@ -1,7 +1,18 @@
 /** Beyond the checklist: links flap, network cards reset, packets are damaged or lost in numbers. */
 import type { Cause } from "../cause.ts";
-import { increase, or, series } from "../condition.ts";
+import { and, increase, or, ratio, series } from "../condition.ts";
 import { collected } from "../observable.ts";
+
+const links = or(
+  increase(series("link_down_total"), 10, ">=", "links"),
+  increase(series("nic_resets_total"), 10, ">=", "cards"),
+);
+const harmed = increase(
+  series("connections_ended_total", { outcome: ["reset", "timeout"], peer_class: ["known"] }),
+  10,
+  ">=",
+  "harmed",
+);
 
 export const networkPath: Cause = {
   id: "network_path",
@@ -10,20 +21,50 @@ export const networkPath: Cause = {
   title: "the network is at fault",
   summary: "The interface that carries SSH flaps or resets, or SSH packets arrive damaged.",
   explanation:
-    "A link that goes down and up, a network card that hangs, or a path that damages packets (sshd: `Corrupted MAC on input`) cuts whatever runs over it. Only the interface that carries SSH counts.",
+    "A link that goes down and up, a network card that hangs, or a path that damages packets (sshd: `Corrupted MAC on input`) cuts whatever runs over it. It counts only when known peers were cut at the same time.",
   severity: "critical",
   evidence: or(
-    increase(series("ssh_link_failures_total"), 10, ">=", "links"),
-    increase(series("ssh_nic_resets_total"), 10, ">=", "cards"),
-    increase(series("integrity_errors_total"), 10, ">=", "damaged"),
+    and(links, harmed),
+    and(
+      increase(series("integrity_errors_total"), 10, ">=", "damaged"),
+      increase(
+        series("connections_ended_total", {
+          outcome: ["error"],
+          peer_class: ["known"],
+          phase: ["kex", "auth", "session"],
+        }),
+        10,
+        ">=",
+        "errors",
+      ),
+    ),
+    and(
+      ratio(series("ssh_sockets_in_backoff"), series("ssh_sockets", { state: ["established"] }), ">", "backoff"),
+      harmed,
+    ),
   ),
   thresholds: {
     links: {
       value: 1,
-      unit: "times in 10 minutes that the link under SSH went down",
+      unit: "times in 10 minutes that a link went down",
       reason: "A server's link does not go down in health.",
     },
-    cards: { value: 1, unit: "resets of the network card under SSH in 10 minutes", reason: "The driver's own alarm." },
+    backoff: {
+      value: 0.5,
+      unit: "of the SSH connections send the same segment again and again",
+      reason: "Half of all: one or two dead clients on an idle host do not page, since known peers must be harmed too.",
+    },
+    harmed: {
+      value: 2,
+      unit: "connections of known peers in 10 minutes that ended by a reset or a timeout",
+      reason: "A flap that nobody felt, or of a link that carries no SSH, is no cause.",
+    },
+    cards: { value: 1, unit: "resets of network cards in 10 minutes", reason: "The driver's own alarm." },
+    errors: {
+      value: 2,
+      unit: "connections of known peers in 10 minutes that ended with an error",
+      reason: "Scanners send garbage all day: damage counts only where known peers are hit.",
+    },
     damaged: {
       value: 2,
       unit: "connections in 10 minutes that ended with damaged packets",
@@ -38,6 +79,7 @@ export const networkPath: Cause = {
       outcomes: ["reset", "closed", "timeout", "error", "disconnect"],
     },
   ],
+  explainsWhen: and(links, harmed),
   inhibits: ["login_timeout"],
   ...collected("interfaces", "mount sysfs, or set --path.sysfs"),
   next: [

@@ -17,7 +17,9 @@ export const oomKill: Cause = {
     increase(series("oom_kills_total", { victim: ["sshd"] }), 5, ">=", "kills"),
     increase(series("oom_kills_total", { victim: ["sshd_session"] }), 5, ">=", "sessionKills"),
     increase(series("sshd_stops_total", { reason: ["oom_kill"] }), 5, ">=", "stops"),
+    increase(series("sshd_memory_events_total", { event: ["oom_kill"] }), 5, ">=", "inCgroup"),
   ),
+  facts: increase(series("oom_kills_total", { victim: ["other"] }), 5, ">=", "others"),
   stay: gauge(series("sshd_up"), "<", "down"),
   thresholds: {
     kills: {
@@ -34,6 +36,16 @@ export const oomKill: Cause = {
       value: 1,
       unit: "stops of sshd after an OOM kill in its cgroup in 5 minutes",
       reason: "systemd's own verdict: result oom-kill.",
+    },
+    inCgroup: {
+      value: 1,
+      unit: "kills for memory in sshd's control group in 5 minutes",
+      reason: "On cgroup v2 one such kill ends the whole service.",
+    },
+    others: {
+      value: 1,
+      unit: "other processes killed for memory in 5 minutes",
+      reason: "Told, never a cause by itself.",
     },
     down: { value: 1, unit: "sshd listening", reason: "While nothing listens the fault is not over." },
   },

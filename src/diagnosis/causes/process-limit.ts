@@ -4,7 +4,10 @@ import { increase, or, ratio, series } from "../condition.ts";
 import { journalOrFiles } from "../observable.ts";
 import { atTheDoor } from "../scope.ts";
 
-const errors = increase(series("sshd_resource_errors_total"), 5, ">=", "errors");
+const refused = or(
+  increase(series("sshd_resource_errors_total", { resource: ["process", "files", "memory"] }), 5, ">=", "errors"),
+  increase(series("sshd_forks_refused_total"), 5, ">=", "forks"),
+);
 
 export const processLimit: Cause = {
   id: "process_limit",
@@ -16,15 +19,30 @@ export const processLimit: Cause = {
     "sshd accepts the connection, fails to fork or to open a pipe for it, and closes: the client reads a reset or a close before the banner. TasksMax of the unit comes first, then open files, then the limits of the whole system.",
   severity: "critical",
   evidence: or(
-    errors,
+    refused,
     ratio(series("sshd_tasks"), series("sshd_tasks_limit"), ">", "tasks"),
     ratio(series("sshd_open_files"), series("sshd_open_files_limit"), ">", "files"),
+  ),
+  facts: or(
+    increase(series("file_max_reached_total"), 60, ">=", "fileMax"),
+    increase(series("fork_rejections_total"), 60, ">=", "otherForks"),
   ),
   thresholds: {
     errors: {
       value: 1,
       unit: "times in 5 minutes that sshd was refused a process, a file or memory",
       reason: "Each one is a connection that was turned away.",
+    },
+    forks: { value: 1, unit: "forks refused in sshd's control group in 5 minutes", reason: "The kernel's own count." },
+    fileMax: {
+      value: 1,
+      unit: "kernel messages about fs.file-max within the hour",
+      reason: "The whole system's limit.",
+    },
+    otherForks: {
+      value: 1,
+      unit: "kernel messages about forks refused within the hour",
+      reason: "Printed once per cgroup.",
     },
     tasks: {
       value: 0.9,
@@ -40,7 +58,7 @@ export const processLimit: Cause = {
   forSeconds: 0,
   keepSeconds: 300,
   explains: atTheDoor,
-  explainsWhen: errors,
+  explainsWhen: refused,
   inhibits: [],
   ...journalOrFiles,
   next: [

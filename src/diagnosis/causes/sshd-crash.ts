@@ -1,8 +1,8 @@
 /** Step 1: sshd's main process, or processes of sessions, ended by a signal or an error that nobody asked for. */
 import type { Cause } from "../cause.ts";
-import { gauge, increase, or, series } from "../condition.ts";
+import { and, gauge, increase, or, series } from "../condition.ts";
 import { journalOrFiles } from "../observable.ts";
-import { everyEnd } from "../scope.ts";
+import { settingUp } from "../scope.ts";
 
 export const sshdCrash: Cause = {
   id: "sshd_crash",
@@ -15,15 +15,25 @@ export const sshdCrash: Cause = {
   severity: "critical",
   evidence: or(
     increase(series("sshd_stops_total", { reason: ["crash"] }), 5, ">=", "stops"),
+    and(
+      increase(series("sshd_stops_total", { reason: ["error"] }), 5, ">=", "errors"),
+      increase(series("sshd_start_failures_total"), 5, "<", "startFailures"),
+    ),
     increase(series("sshd_session_crashes_total"), 5, ">=", "sessionCrashes"),
   ),
   stay: gauge(series("sshd_up"), "<", "down"),
   thresholds: {
     stops: {
       value: 1,
-      unit: "stops of sshd by a signal, a core dump or an error exit in 5 minutes",
+      unit: "stops of sshd by a signal, a core dump or the watchdog in 5 minutes",
       reason: "A main process never ends like this in health.",
     },
+    errors: {
+      value: 1,
+      unit: "stops of sshd with an error status in 5 minutes",
+      reason: "Only while it was running: a start that fails is SshdDown's.",
+    },
+    startFailures: { value: 1, unit: "failed starts of sshd in 5 minutes", reason: "See above." },
     sessionCrashes: {
       value: 2,
       unit: "crashed session processes in 5 minutes",
@@ -37,7 +47,7 @@ export const sshdCrash: Cause = {
   },
   forSeconds: 0,
   keepSeconds: 300,
-  explains: everyEnd,
+  explains: settingUp,
   inhibits: ["sshd_down"],
   ...journalOrFiles,
   next: [

@@ -1,6 +1,6 @@
 /** Step 1: nothing listens on sshd's ports. */
 import type { Cause } from "../cause.ts";
-import { gauge, series } from "../condition.ts";
+import { gauge, increase, or, series } from "../condition.ts";
 import { collected } from "../observable.ts";
 import { atTheDoor } from "../scope.ts";
 
@@ -14,8 +14,20 @@ export const sshdDown: Cause = {
     "The kernel answers every new connection with a reset: clients print `Connection refused`. Sessions that are open may live on. The usual reasons are a bad configuration, missing host keys, a start limit that was hit, or a stop that nobody undid.",
   severity: "critical",
   evidence: gauge(series("sshd_up"), "<", "listening"),
+  facts: or(
+    increase(series("sshd_start_failures_total", { reason: ["configuration"] }), 60, ">=", "configuration"),
+    increase(series("sshd_start_failures_total", { reason: ["host_keys"] }), 60, ">=", "hostKeys"),
+    increase(series("sshd_start_failures_total", { reason: ["bind"] }), 60, ">=", "bind"),
+    increase(series("sshd_stops_total", { reason: ["start_limit"] }), 60, ">=", "startLimit"),
+    increase(series("sshd_stops_total", { reason: ["requested"] }), 60, ">=", "requested"),
+  ),
   thresholds: {
     listening: { value: 1, unit: "ports of sshd listened on", reason: "1 is listening, 0 is not." },
+    configuration: { value: 1, unit: "starts failed within the hour for a bad configuration", reason: "A reason." },
+    hostKeys: { value: 1, unit: "starts failed within the hour for host keys", reason: "A reason." },
+    bind: { value: 1, unit: "starts failed within the hour because the port was taken", reason: "A reason." },
+    startLimit: { value: 1, unit: "times within the hour that systemd gave up restarting sshd", reason: "A reason." },
+    requested: { value: 1, unit: "stops on request within the hour", reason: "Somebody stopped it." },
   },
   forSeconds: 60,
   keepSeconds: 300,
