@@ -11,19 +11,21 @@ export async function loadRuleset(text: string): Promise<void> {
 
 function nft(args: readonly string[], input: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    const child = spawn("nft", args, { stdio: ["pipe", "ignore", "pipe"], timeout: timeoutMs, killSignal: "SIGKILL" });
+    const child = spawn("nft", args, { stdio: ["pipe", "ignore", "pipe"] });
+    const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
     let complaint = "";
     child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
       complaint = (complaint + chunk).slice(0, 2000);
     });
-    child.on("error", (error) =>
-      reject(
-        "code" in error && error.code === "ENOENT" ? new Error("nft: not found in PATH: install nftables") : error,
-      ),
-    );
+    child.on("error", (error) => {
+      clearTimeout(timer);
+      const missing = "code" in error && error.code === "ENOENT";
+      reject(missing ? new Error("nft: not found in PATH: install nftables") : error);
+    });
     child.on("close", (code, signal) => {
+      clearTimeout(timer);
       if (code === 0) return resolve();
-      const how = signal === null ? `exit code ${code}` : `no answer within ${timeoutMs / 1000} s`;
+      const how = signal === null ? `exit code ${code}` : `ended after ${timeoutMs / 1000} s`;
       reject(new Error(`nft ${args.join(" ")}: ${how}: ${complaint.trim()}`));
     });
     // nft may end without reading it all.
