@@ -104,7 +104,19 @@ describe("the image", function () {
     // A registry behind an own certificate authority: the build may see this machine's certificates, the image does not.
     const trust =
       certificates === undefined ? [] : ["--volume", `${dirname(certificates)}:${dirname(certificates)}:ro`];
-    await buildah.run("bud", "--isolation", "chroot", "--pull-never", buildah.policy, ...trust, "-t", image, ".");
+    await buildah.run(
+      "bud",
+      "--format",
+      "docker",
+      "--isolation",
+      "chroot",
+      "--pull-never",
+      buildah.policy,
+      ...trust,
+      "-t",
+      image,
+      ".",
+    );
   });
 
   after(async () => {
