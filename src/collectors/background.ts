@@ -10,7 +10,7 @@ export interface CommandLimits {
   readonly timeoutMs: number;
   readonly maxBytes: number;
   readonly signal?: AbortSignal;
-  /** Takes the output piece by piece instead of the result, for output too large to hold. */
+  /** Takes the output piece by piece instead of the result, for output too large to hold. What it throws ends the program. */
   readonly onOutput?: (chunk: Buffer) => void;
 }
 
@@ -29,13 +29,14 @@ export function runCommand(file: string, args: readonly string[], limits: Comman
     const output: Buffer[] = [];
     let size = 0;
     let complaint = "";
+    let closed = false;
     const end = (error: Error | undefined) => {
       clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);
       child.stdout.destroy();
       child.stderr.destroy();
       if (error === undefined) return resolve(Buffer.concat(output).toString("latin1"));
-      killGroup(child.pid);
+      if (!closed) killGroup(child.pid);
       reject(error);
     };
     const timer = setTimeout(() => end(new Error(`${file}: no answer within ${timeoutMs / 1000} s, ended`)), timeoutMs);
@@ -43,9 +44,13 @@ export function runCommand(file: string, args: readonly string[], limits: Comman
     signal?.addEventListener("abort", onAbort, { once: true });
     child.stdout.on("data", (chunk: Buffer) => {
       size += chunk.length;
-      if (size > maxBytes) end(new Error(`${file}: more than ${maxBytes} bytes of output, ended`));
-      else if (onOutput) onOutput(chunk);
-      else output.push(chunk);
+      if (size > maxBytes) return end(new Error(`${file}: more than ${maxBytes} bytes of output, ended`));
+      if (onOutput === undefined) return output.push(chunk);
+      try {
+        onOutput(chunk);
+      } catch (error) {
+        end(error instanceof Error ? error : new Error(String(error)));
+      }
     });
     child.stderr.on("data", (chunk: Buffer) => {
       if (complaint.length < 300) complaint += chunk.toString("latin1", 0, 300);
@@ -58,6 +63,7 @@ export function runCommand(file: string, args: readonly string[], limits: Comman
       ),
     );
     child.on("close", (code, killedBy) => {
+      closed = true;
       if (code === 0) return end(undefined);
       const how = code === null ? `ended by ${killedBy}` : `exit code ${code}`;
       end(new Error(`${file}: ${how}${complaint === "" ? "" : `: ${firstLine(complaint)}`}`));

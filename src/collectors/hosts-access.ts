@@ -87,7 +87,7 @@ function* logicalLines(text: string): Generator<{ content: string; line: number;
       content += part.slice(0, -1);
       continue;
     }
-    yield { content: content + part, line: last ? index : index + 1, ended: !last };
+    yield { content: content + part, line: index + 1, ended: !last };
     content = "";
   }
 }

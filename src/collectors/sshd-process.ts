@@ -33,12 +33,13 @@ export interface HeldSocket {
 }
 
 const maxFds = 4096;
+const notListening = /^ *\d+: \S+ \S+ (?!0A)[0-9A-F]{2} /m;
 
 /** Never throws: what cannot be read leads to the next source. `given` is `--sshd.port`. */
 export async function findSshdPorts(paths: HostPaths, given: readonly number[] = []): Promise<SshdPorts> {
   const listening = readListeningQuietly(paths);
   const pids = await sshdPids(paths);
-  const { held, pid } = heldBy(paths, pids, listening);
+  const { held, pid } = heldBy(paths, pids, listening, given);
   const process = pid === undefined ? { held } : { held, pid };
   if (given.length > 0) return { ports: unique(given), source: "flag", ...process };
   if (held.length > 0) return { ports: unique(held.map(({ port }) => port)), source: "listening", ...process };
@@ -82,7 +83,7 @@ function readHead(path: string): string | undefined {
     for (;;) {
       const got = readSync(fd, chunk, 0, chunk.length, null);
       text += chunk.toString("latin1", 0, got);
-      if (got === 0 || !/ 0A [^\n]*\n?$/.test(text) || text.length > 4 * 1024 * 1024) return text;
+      if (got === 0 || notListening.test(text) || text.length > 4 * 1024 * 1024) return text;
     }
   } finally {
     closeSync(fd);
@@ -121,32 +122,36 @@ function isSshd(procfs: string, pid: string): boolean {
   return readQuietly(join(procfs, pid, "comm")) === "sshd\n";
 }
 
-/** Listening sockets that the processes hold, and the first process that is a listener. */
+/**
+ * Listening sockets that the processes hold, and the listener: the first that holds one of the given ports, or any. An
+ * sshd of another network namespace (a container's) holds none of ours.
+ */
 function heldBy(
   { procfs }: HostPaths,
   pids: readonly number[],
   listening: readonly Listening[],
+  given: readonly number[],
 ): { held: HeldSocket[]; pid?: number } {
   const portOf = new Map(listening.map(({ inode, port }) => [`socket:[${inode}]`, port]));
-  const held: HeldSocket[] = [];
-  let pid: number | undefined;
-  for (const candidate of pids) {
-    const sockets = heldSockets(join(procfs, String(candidate), "fd"), portOf);
-    if (sockets.length > 0 || isTitledListener(procfs, candidate)) pid ??= candidate;
-    held.push(...sockets);
-  }
-  return pid === undefined ? { held } : { held, pid };
+  const daemons = pids.map((pid) => {
+    const fds = namesIn(join(procfs, String(pid), "fd"));
+    return { pid, readable: fds.length > 0, sockets: heldSockets(join(procfs, String(pid), "fd"), fds, portOf) };
+  });
+  const listener =
+    daemons.find(({ sockets }) => sockets.some(({ port }) => given.includes(port))) ??
+    daemons.find(({ sockets }) => sockets.length > 0) ??
+    daemons.find(({ pid, readable }) => !readable && isTitledListener(procfs, pid));
+  const held = daemons.flatMap(({ sockets }) => sockets);
+  return listener === undefined ? { held } : { held, pid: listener.pid };
 }
 
-function heldSockets(folder: string, portOf: ReadonlyMap<string, number>): HeldSocket[] {
-  return namesIn(folder)
-    .slice(0, maxFds)
-    .flatMap((fd) => {
-      const path = join(folder, fd);
-      const target = linkQuietly(path);
-      const port = portOf.get(target);
-      return port === undefined ? [] : [{ port, path, target }];
-    });
+function heldSockets(folder: string, fds: readonly string[], portOf: ReadonlyMap<string, number>): HeldSocket[] {
+  return fds.slice(0, maxFds).flatMap((fd) => {
+    const path = join(folder, fd);
+    const target = linkQuietly(path);
+    const port = portOf.get(target);
+    return port === undefined ? [] : [{ port, path, target }];
+  });
 }
 
 /** True while the process still has the socket open: a link is cheaper to read than /proc/net/tcp. */

@@ -115,9 +115,9 @@ interface Settings {
 }
 
 function createSshd({ paths, nowMs, sshdPorts }: CollectorContext): Collector {
-  const listener = new Repeated(processEveryMs, nowMs, () => findSshdPorts(paths));
+  const listener = new Repeated(processEveryMs, nowMs, () => findSshdPorts(paths, sshdPorts()));
   const settings = new Repeated(settingsEveryMs, nowMs, async (signal) =>
-    readSettings(paths, (await findSshdPorts(paths)).pid, signal),
+    readSettings(paths, (await findSshdPorts(paths, sshdPorts())).pid, signal),
   );
   return {
     read() {

@@ -50,8 +50,10 @@ export const tcpWrappers: CollectorModule = {
   create: createTcpWrappers,
 };
 
-function createTcpWrappers({ paths, nowMs, onWarning }: CollectorContext): Collector {
-  const linked = new Repeated(everyMs, nowMs, async () => isLinked(paths, (await findSshdPorts(paths)).pid));
+function createTcpWrappers({ paths, nowMs, sshdPorts, onWarning }: CollectorContext): Collector {
+  const linked = new Repeated(everyMs, nowMs, async () =>
+    isLinked(paths, (await findSshdPorts(paths, sshdPorts())).pid),
+  );
   const tables = new HostsFiles(paths.rootfs);
   let warned = "";
   return {
