@@ -2,6 +2,7 @@
  * The running exporter: sources pumped into the counts, counts committed and shown at a scrape, collectors read, causes
  * judged. Everything is wired here and nothing is computed.
  */
+import { setMaxListeners } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { collectorModules } from "../collectors/index.ts";
@@ -109,6 +110,8 @@ export class Exporter {
 
   start(): void {
     const { signal } = this.#abort;
+    // One per part that waits for the end: more than node's guess at a leak.
+    setMaxListeners(100, signal);
     this.#running = Promise.all([
       ...this.#sources.map((source) => this.#pump(source, signal)),
       this.#collectors.run(signal),
