@@ -38,7 +38,6 @@ Flags:
   --interval=SECONDS  Between two connections to one address, at least 1. Default: 2.
   -4, -6            Only IPv4, only IPv6.
   --json            One JSON object a line.
-  --path.procfs=PATH  Default: /proc.
   --help            Print this and end.
 
 Exit code: 0 if all is well, 1 if a probe failed, 2 for a mistake on the command line.
@@ -55,7 +54,6 @@ interface Settings {
   readonly intervalMs: number;
   readonly family: 0 | 4 | 6;
   readonly json: boolean;
-  readonly procfs: string;
 }
 
 export async function probe(args: readonly string[]): Promise<number> {
@@ -85,7 +83,6 @@ function parseSettings(args: readonly string[]): Settings | undefined {
       ipv4: { type: "boolean", short: "4", default: false },
       ipv6: { type: "boolean", short: "6", default: false },
       json: { type: "boolean", default: false },
-      "path.procfs": { type: "string", default: "/proc" },
       help: { type: "boolean", default: false },
     },
   });
@@ -101,7 +98,6 @@ function parseSettings(args: readonly string[]): Settings | undefined {
     intervalMs: numberFlag("--interval", values.interval, 1, 3600) * 1000,
     family: values.ipv4 ? 4 : values.ipv6 ? 6 : 0,
     json: values.json,
-    procfs: values["path.procfs"],
   };
 }
 
@@ -142,7 +138,7 @@ async function probeOne(target: Target, settings: Settings, options: ProbeOption
   const resolved = await resolve(target, performance.now() + settings.timeoutMs, settings.family);
   if (isResult(resolved)) return plainAnswer(resolved, []);
   if (settings.mtu) {
-    const result = await probeMtu(target, resolved, options, settings.procfs);
+    const result = await probeMtu(target, resolved, options);
     const stalled = result.outwards.stalled !== undefined || result.inwards.stalled;
     return { probe: result.probe, result, good: !stalled && result.probe.result === "ok", text: mtuReport(result) };
   }

@@ -28,15 +28,24 @@ const methods: Readonly<Record<string, () => Buffer>> = {
   "diffie-hellman-group14-sha1": group("modp14"),
 };
 
-const certificates = ["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"];
-const hostKeys = [
+const certificates = [
+  "ssh-ed25519-cert-v01@openssh.com",
+  "ecdsa-sha2-nistp256-cert-v01@openssh.com",
+  "ecdsa-sha2-nistp384-cert-v01@openssh.com",
+  "ecdsa-sha2-nistp521-cert-v01@openssh.com",
+  "sk-ssh-ed25519-cert-v01@openssh.com",
+  "sk-ecdsa-sha2-nistp256-cert-v01@openssh.com",
+  "rsa-sha2-512-cert-v01@openssh.com",
+  "rsa-sha2-256-cert-v01@openssh.com",
+];
+const rsa = ["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"];
+const curves = [
   "ssh-ed25519",
   "ecdsa-sha2-nistp256",
   "ecdsa-sha2-nistp384",
   "ecdsa-sha2-nistp521",
-  "rsa-sha2-512",
-  "rsa-sha2-256",
-  "ssh-rsa",
+  "sk-ssh-ed25519@openssh.com",
+  "sk-ecdsa-sha2-nistp256@openssh.com",
 ];
 const ciphers = [
   "chacha20-poly1305@openssh.com",
@@ -88,7 +97,7 @@ const listKeys = Object.keys(listNames) as (keyof KexLists)[];
 /** As OpenSSH's client: its KEXINIT fills more than one segment of an Ethernet, which a path that eats large packets shows. */
 export const sshOffer: KexLists = {
   kex: Object.keys(methods),
-  hostKey: [...certificates.map((name) => `${name}-cert-v01@openssh.com`), ...hostKeys],
+  hostKey: [...certificates, ...curves, ...rsa],
   cipherOut: ciphers,
   cipherIn: ciphers,
   macOut: macs,
@@ -104,7 +113,7 @@ export function offerFor(size: "small" | "large"): KexLists {
   return {
     ...sshOffer,
     kex: large ? sshOffer.kex : [...sshOffer.kex].sort((a, b) => Number(small(b)) - Number(small(a))),
-    hostKey: large ? [...hostKeys.slice(4), ...hostKeys.slice(0, 4)] : hostKeys,
+    hostKey: large ? [...rsa, ...curves] : [...curves, ...rsa],
   };
 }
 

@@ -5,7 +5,6 @@
  */
 import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
-import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Offer } from "./handshake.ts";
@@ -34,7 +33,6 @@ export async function probeMtu(
   target: Target,
   { address, seconds }: Resolved,
   options: ProbeOptions,
-  procfs: string,
 ): Promise<MtuResult> {
   const start = async (offer: Offer): Promise<Session> => {
     await options.pace.turn(address);
@@ -46,19 +44,26 @@ export async function probeMtu(
   const outwards: { passed?: number; stalled?: number } = {};
   for (const size of failure === undefined ? packetSizes : []) {
     small.socket.write(ignorePacket(size));
-    const acknowledged = await isAcknowledged(small, procfs);
+    const acknowledged = await isAcknowledged(small);
     const packetBytes = size + headerBytes(address);
-    outwards[acknowledged ? "passed" : "stalled"] = packetBytes;
-    if (!acknowledged) break;
+    if (acknowledged) outwards.passed = packetBytes;
+    else if (small.failure === undefined) outwards.stalled = packetBytes;
+    if (acknowledged) continue;
+    failure ??= small.failure ?? {
+      phase: "kex_reply",
+      reason: "timeout",
+      detail: `${packetBytes} bytes never acknowledged`,
+    };
+    break;
   }
-  if (failure === undefined && outwards.stalled === undefined && small.failure === undefined) {
+  if (failure === undefined) {
     small.proceed();
     failure = await small.reach(undefined, deadline());
   }
-  failure ??= small.failure;
-  await small.close();
+  if (outwards.stalled === undefined) await small.close();
+  else small.abort();
   const probe = toResult(target, address, small, failure, seconds);
-  if (failure !== undefined || outwards.stalled !== undefined) return { probe, outwards, inwards: { stalled: false } };
+  if (failure !== undefined) return { probe, outwards, inwards: { stalled: false } };
 
   const large = await start("large");
   const stall = await large.reach(undefined, deadline());
@@ -68,10 +73,10 @@ export async function probeMtu(
   return { probe: result, outwards, inwards: { passed, stalled: stall?.reason === "timeout" } };
 }
 
-async function isAcknowledged(session: Session, procfs: string): Promise<boolean> {
+async function isAcknowledged(session: Session): Promise<boolean> {
   const deadline = performance.now() + acknowledgeTimeoutMs;
   const { localPort = 0, remotePort = 0, remoteFamily } = session.socket;
-  const path = join(procfs, "self/net", remoteFamily === "IPv6" ? "tcp6" : "tcp");
+  const path = remoteFamily === "IPv6" ? "/proc/self/net/tcp6" : "/proc/self/net/tcp";
   while (performance.now() < deadline && session.failure === undefined) {
     await delay(pollMs);
     const queue = parseSendQueue(await readFile(path, "latin1"), localPort, remotePort);

@@ -85,7 +85,7 @@ export class Session {
     await this.#until(done, deadlineMs);
     if (!done()) {
       this.#fail("timeout");
-      this.socket.destroy();
+      this.abort();
     }
     return this.failure;
   }
@@ -112,6 +112,15 @@ export class Session {
       };
     });
     this.#notify = () => {};
+  }
+
+  /**
+   * Ends it where bytes may be stuck on the way: a FIN would stand in line behind them, and sshd would hold the
+   * connection until LoginGraceTime, which has a penalty of its own. A RST is small.
+   */
+  abort(): void {
+    this.#phase = undefined;
+    this.socket.resetAndDestroy();
   }
 
   /** Ends it so that sshd logs a disconnect and never a reset: all is read, all is sent, then FIN. */
