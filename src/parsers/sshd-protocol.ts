@@ -124,22 +124,19 @@ function disconnecting({ rest, preauth, length }: Said): Event | undefined {
   const text = rest.slice(1);
   const id = idBefore(text, length);
   if (id === undefined) return undefined;
-  const reason = id.claims === "nobody" ? text.slice(text.indexOf(": ", text.indexOf(" port ")) + 2) : lastReason(text);
-  return ended({ ...disconnectReason(reason), phase: phaseOf(id, preauth) }, id);
-}
-
-/** Behind a name, which may hold anything, only the end of the line is sshd's. */
-function lastReason(text: string): string {
-  for (const reason of ["Too many authentication failures", "Packet corrupt", "Packet integrity error."]) {
-    if (text.endsWith(`: ${reason}`)) return reason;
-  }
-  return text.slice(text.lastIndexOf(": ") + 2);
+  return ended(
+    {
+      ...disconnectReason(text.slice(text.indexOf(": ", text.lastIndexOf(" port ")) + 2)),
+      phase: phaseOf(id, preauth),
+    },
+    id,
+  );
 }
 
 function disconnectReason(reason: string): Pick<End, "outcome" | "detail"> {
   if (reason.startsWith("Too many authentication failures"))
     return { outcome: "disconnect", detail: "authentication_limit" };
-  if (/^(?:Packet corrupt|Packet integrity error|Corrupted )/.test(reason)) return integrity;
+  if (/^(?:Packet corrupt|Packet integrity error|Corrupted |Bad packet length )/.test(reason)) return integrity;
   if (
     /^(?:protocol error|strict KEX violation|multiple KEXINIT|Possible attack|bad service request|Change of username)/.test(
       reason,

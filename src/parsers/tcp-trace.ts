@@ -103,7 +103,7 @@ function endpoint(text: string | undefined): Endpoint | undefined {
 
 function splitEndpoint(fields: ReadonlyMap<string, string>, address: string, port: string): Endpoint | undefined {
   const v6 = fields.get(`${address}v6`);
-  const useV4 = fields.get("family") === "AF_INET" || v6 === undefined || v6 === "::";
+  const useV4 = v6 === undefined || v6 === "::" || v6.startsWith("::ffff:");
   return checked(useV4 ? fields.get(address) : v6, fields.get(port));
 }
 

@@ -52,6 +52,6 @@ describe("annotated samples", () => {
       "x.txt:2: an expectation without a message",
     );
     expect(() => readSampleFile("x.txt", "#? noted\nx")).to.throw("x.txt:1: a message without");
-    expect(() => readSampleFile("x.txt", "#- noted\n")).to.throw();
+    expect(() => readSampleFile("x.txt", "#- noted")).to.throw("x.txt: ends with an expectation");
   });
 });
