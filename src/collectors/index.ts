@@ -5,6 +5,7 @@ import { host } from "./host.ts";
 import { interfaces } from "./interfaces.ts";
 import { memory } from "./memory.ts";
 import { pathMtu } from "./path-mtu.ts";
+import { resetTtl } from "./reset-ttl.ts";
 import { sockets } from "./sockets.ts";
 import { sshd } from "./sshd.ts";
 import { tcpCounters } from "./tcp-counters.ts";
@@ -16,6 +17,7 @@ export const collectorModules: readonly CollectorModule[] = [
   interfaces,
   memory,
   pathMtu,
+  resetTtl,
   sockets,
   sshd,
   tcpCounters,

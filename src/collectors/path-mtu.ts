@@ -24,7 +24,7 @@ const gauge = (name: string, help: string): MetricDef => ({
 });
 
 export const pathMtu: CollectorModule = {
-  name: "path-mtu",
+  name: "path_mtu",
   summary: "learned path MTUs, MTU probing, and MTUs that differ along a bridge, bond or tunnel",
   enabled: true,
   metrics: [

@@ -152,7 +152,7 @@ function definition({ metric, field, family, help }: Counter): MetricDef {
 }
 
 export const tcpCounters: CollectorModule = {
-  name: "tcp-counters",
+  name: "tcp_counters",
   summary: "the kernel's counters of resets, retransmissions, fragmentation and ICMP",
   enabled: true,
   metrics: counters.filter(({ help }) => help !== "").map(definition),

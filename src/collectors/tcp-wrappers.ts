@@ -24,7 +24,7 @@ const sessionPrograms = [
 ];
 
 export const tcpWrappers: CollectorModule = {
-  name: "tcp-wrappers",
+  name: "tcp_wrappers",
   summary: "hosts.allow and hosts.deny, and whether this sshd obeys them",
   enabled: true,
   metrics: [
