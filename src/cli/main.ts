@@ -1,23 +1,25 @@
 #!/usr/bin/env node
-/** The command line: picks the command; each lives in a file of its own. Exit code 2 for a mistake of the user's. */
-import { observe } from "./observe.ts";
-import { probe } from "./probe.ts";
-import { serve } from "./serve.ts";
+/** The command line: picks the command; each lives in a file of its own, and is loaded only when it is asked for. */
+
+type Command = (args: readonly string[]) => Promise<number>;
 
 /** `serve` is the default: flags alone start the exporter. */
-const commands = { serve, observe, probe } as const satisfies Record<
-  string,
-  (args: readonly string[]) => Promise<number>
->;
+const commands: Readonly<Record<string, () => Promise<Command>>> = {
+  serve: async () => (await import("./serve.ts")).serve,
+  observe: async () => (await import("./observe.ts")).observe,
+  probe: async () => (await import("./probe.ts")).probe,
+};
 
+/** Exit code 2 for a mistake of the user's. */
 async function main(args: readonly string[]): Promise<number> {
   const [first = "", ...rest] = args;
-  if (Object.hasOwn(commands, first)) return commands[first as keyof typeof commands](rest);
-  if (first !== "" && !first.startsWith("-")) {
+  const named = first !== "" && !first.startsWith("-");
+  const load = Object.hasOwn(commands, named ? first : "serve") ? commands[named ? first : "serve"] : undefined;
+  if (load === undefined) {
     process.stderr.write(`unknown command "${first}"; there are: ${Object.keys(commands).join(", ")}\n`);
     return 2;
   }
-  return serve(args);
+  return (await load())(named ? rest : args);
 }
 
 process.exitCode = await main(process.argv.slice(2));

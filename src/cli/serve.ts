@@ -66,20 +66,14 @@ interface Service {
 /** Throws ConfigError or StateError before anything runs. */
 async function start(config: Config, log: Log): Promise<Service> {
   const exporter = new Exporter(config, { log, version });
-  let servers: readonly Server[] = [];
-  try {
-    const app = createApp({
-      telemetryPath: config["web.telemetry-path"],
-      expose: (format, collect) => exporter.expose(format, collect),
-      status: () => exporter.status(),
-      notReady: () => exporter.notReady(),
-      onError: (error, path) => log.error({ path, error: String(error) }, "cannot answer"),
-    });
-    servers = await listen(config["web.listen-address"].map(parseListenAddress), app);
-  } catch (error) {
-    await exporter.stop();
-    throw error;
-  }
+  const app = createApp({
+    telemetryPath: config["web.telemetry-path"],
+    expose: (format, collect) => exporter.expose(format, collect),
+    status: () => exporter.status(),
+    notReady: () => exporter.notReady(),
+    onError: (error, path) => log.error({ path, error: String(error) }, "cannot answer"),
+  });
+  const servers = await listen(config["web.listen-address"].map(parseListenAddress), app);
   exporter.start();
   for (const server of servers)
     log.info({ address: addressOf(server), path: config["web.telemetry-path"] }, "listening");

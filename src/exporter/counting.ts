@@ -37,7 +37,7 @@ export class Counting implements Committable {
   #changedAtMs = Number.POSITIVE_INFINITY;
 
   /** `saved` is what `state` gave before; throws if it is not. */
-  constructor({ ledger, sources, onBrokenRecord }: CountingOptions, saved: unknown) {
+  constructor({ ledger, sources, onBrokenRecord }: CountingOptions, saved?: unknown) {
     this.#ledger = new Ledger(ledger);
     this.#sources = sources;
     this.#pipeline = new Pipeline(

@@ -16,12 +16,12 @@ import type { HostPaths } from "../model/collector.ts";
 import type { MetricDef, Sample } from "../model/metric.ts";
 import type { SourceName } from "../model/record.ts";
 import type { Source } from "../model/source.ts";
-import { commitSnapshot, type Loaded, loadSnapshot, openStateDirectory } from "../state/snapshot.ts";
+import { commitSnapshot, loadSnapshot, openStateDirectory } from "../state/snapshot.ts";
 import { tallyMetrics } from "../tallies/index.ts";
 import { UnknownCollector } from "../web/app.ts";
 import type { Part, Status } from "../web/landing-page.ts";
 import { Committer } from "./committer.ts";
-import { Counting } from "./counting.ts";
+import { Counting, type CountingOptions } from "./counting.ts";
 import { Judging, judgeIntervalMs } from "./judging.ts";
 import { learnKnownPeers } from "./learn-known-peers.ts";
 import { openSources, planSources, type SourcePlan } from "./open-sources.ts";
@@ -77,11 +77,12 @@ export class Exporter {
     openStateDirectory(path, create);
     this.#directory = path;
     this.#counting = this.#loadCounting();
-    this.#judging = new Judging(
-      this.#load(samplesFile).data,
-      (state) => commitSnapshot(path, samplesFile, state),
-      (message, error) => log.warn({ error: String(error) }, message),
-    );
+    const saveSamples = async (state: unknown) => {
+      await commitSnapshot(path, samplesFile, state).catch((error: unknown) =>
+        log.warn({ directory: path, error: String(error) }, "cannot save the samples of the last hour"),
+      );
+    };
+    this.#judging = this.#load(samplesFile, (saved) => new Judging(saveSamples, saved)) ?? new Judging(saveSamples);
     this.#committer = new Committer(
       this.#counting,
       (state) => commitSnapshot(path, countsFile, state),
@@ -174,35 +175,30 @@ export class Exporter {
   }
 
   #loadCounting(): Counting {
-    const { config, log } = { config: this.#config, log: this.#log };
-    const create = (saved: unknown) =>
-      new Counting(
-        {
-          sources: this.#plan.names,
-          onBrokenRecord: (error, source) =>
-            log.error({ source, error: String(error) }, "a record was skipped; this is a bug"),
-          ledger: {
-            kernelVisible: () => this.#source("tcp_trace")?.status().up === true,
-            idleMsOf: (address, port) => this.#sockets.idleMsOf(address, port, Date.now()),
-            peers: {
-              proxies: config["peers.proxy"],
-              healthChecks: config["peers.health-check"],
-              ipv6PrefixLength: config["peers.prefix-length"],
-              show: config["peers.show"],
-              hashKey: config["peers.hash"] ? peersHashKey(this.#directory) : undefined,
-            },
-          },
+    const config = this.#config;
+    const options: CountingOptions = {
+      sources: this.#plan.names,
+      onBrokenRecord: (error, source) =>
+        this.#log.error({ source, error: String(error) }, "a record was skipped; this is a bug"),
+      ledger: {
+        kernelVisible: () => this.#source("tcp_trace")?.status().up === true,
+        idleMsOf: (address, port) => this.#sockets.idleMsOf(address, port, Date.now()),
+        peers: {
+          proxies: config["peers.proxy"],
+          healthChecks: config["peers.health-check"],
+          ipv6PrefixLength: config["peers.prefix-length"],
+          show: config["peers.show"],
+          hashKey: config["peers.hash"] ? peersHashKey(this.#directory) : undefined,
         },
-        saved,
-      );
-    return create(this.#load(countsFile).data);
+      },
+    };
+    return this.#load(countsFile, (saved) => new Counting(options, saved)) ?? new Counting(options);
   }
 
-  #load(fileName: string): Loaded {
-    const loaded = loadSnapshot(this.#directory, fileName);
-    if (loaded.setAside)
-      this.#log.warn(loaded.setAside, `the saved ${fileName} is of no use and was set aside; starting fresh`);
-    return loaded;
+  #load<T>(fileName: string, restore: (data: unknown) => T): T | undefined {
+    const { value, setAside } = loadSnapshot(this.#directory, fileName, restore);
+    if (setAside) this.#log.warn(setAside, `the saved ${fileName} is of no use and was set aside; starting fresh`);
+    return value;
   }
 
   async #pump(source: Source, signal: AbortSignal): Promise<void> {

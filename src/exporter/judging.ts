@@ -11,43 +11,28 @@ export const judgeIntervalMs = 15_000;
 const judgementsPerSave = 4;
 
 export class Judging {
-  readonly #diagnosis = new Diagnosis();
+  readonly diagnosis = new Diagnosis();
   readonly #save: (state: unknown) => Promise<void>;
-  readonly #onError: (message: string, error: unknown) => void;
   #judgements = 0;
 
-  constructor(
-    saved: unknown,
-    save: (state: unknown) => Promise<void>,
-    onError: (message: string, error: unknown) => void,
-  ) {
+  /** `saved` is what `save` was given before; throws if it is not. */
+  constructor(save: (state: unknown) => Promise<void>, saved?: unknown) {
     this.#save = save;
-    this.#onError = onError;
-    if (saved === undefined) return;
-    try {
-      this.#diagnosis.restore(saved as DiagnosisSnapshot);
-    } catch (error) {
-      this.#diagnosis = new Diagnosis();
-      onError("the saved samples are of no use, judging starts anew", error);
-    }
+    if (saved !== undefined) this.diagnosis.restore(saved as DiagnosisSnapshot);
   }
 
   async judge(timeMs: number, samples: readonly Sample[]): Promise<void> {
-    this.#diagnosis.record(timeMs, samples);
+    this.diagnosis.record(timeMs, samples);
     this.#judgements++;
     if (this.#judgements % judgementsPerSave === 0) await this.save();
   }
 
-  async save(): Promise<void> {
-    await this.#save(this.#diagnosis.snapshot()).catch((error: unknown) => this.#onError("cannot save samples", error));
-  }
-
-  get diagnosis(): Diagnosis {
-    return this.#diagnosis;
+  save(): Promise<void> {
+    return this.#save(this.diagnosis.snapshot());
   }
 
   samples(timeMs: number): Sample[] {
-    const verdicts = this.#diagnosis.verdicts(timeMs);
+    const verdicts = this.diagnosis.verdicts(timeMs);
     return causeIds.flatMap((cause) => {
       const verdict = verdicts.find((each) => each.cause === cause);
       const labels = { cause };

@@ -14,9 +14,9 @@ export class StateError extends Error {
   override name = "StateError";
 }
 
-export interface Loaded {
-  /** What was committed last; undefined at the first start, or when it had to be set aside. */
-  readonly data: unknown;
+export interface Loaded<T> {
+  /** What `restore` made of the last commit; undefined at the first start, or when it had to be set aside. */
+  readonly value: T | undefined;
   /** A snapshot that could not be used: where it is kept now, and why. */
   readonly setAside?: { readonly path: string; readonly reason: string };
 }
@@ -39,28 +39,29 @@ export function openStateDirectory(directory: string, create: boolean): void {
   }
 }
 
-export function loadSnapshot(directory: string, fileName: string): Loaded {
+/** `restore` throws if the content is none of its own. Throws StateError if the file cannot be read at all. */
+export function loadSnapshot<T>(directory: string, fileName: string, restore: (data: unknown) => T): Loaded<T> {
   const path = join(directory, fileName);
   let text: string;
   try {
     text = readFileSync(path, "utf8");
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return { data: undefined };
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return { value: undefined };
     throw new StateError(`cannot read "${path}": ${(error as Error).message}`);
   }
   try {
     const snapshot = JSON.parse(text) as { version?: unknown; data?: unknown } | null;
-    if (snapshot?.version === formatVersion && snapshot.data !== undefined) return { data: snapshot.data };
+    if (snapshot?.version === formatVersion) return { value: restore(snapshot.data) };
     return setAside(path, `it has version ${JSON.stringify(snapshot?.version)}, this exporter writes ${formatVersion}`);
   } catch (error) {
     return setAside(path, `it is damaged: ${(error as Error).message}`);
   }
 }
 
-function setAside(path: string, reason: string): Loaded {
+function setAside(path: string, reason: string): Loaded<never> {
   const kept = `${path}.broken`;
   renameSync(path, kept);
-  return { data: undefined, setAside: { path: kept, reason } };
+  return { value: undefined, setAside: { path: kept, reason } };
 }
 
 /** `data` is serialised at once, before the first await: it may change afterwards. Rejects on any write error. */

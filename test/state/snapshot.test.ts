@@ -10,12 +10,12 @@ describe("state/snapshot", () => {
     directory = mkdtempSync(join(tmpdir(), "state-"));
   });
   afterEach(() => rmSync(directory, { recursive: true, force: true }));
-  const load = () => loadSnapshot(directory, "snapshot.json");
+  const load = () => loadSnapshot(directory, "snapshot.json", (data) => data);
 
   it("gives back what was committed, and nothing at the first start", async () => {
-    expect(load()).to.deep.equal({ data: undefined });
+    expect(load()).to.deep.equal({ value: undefined });
     await commitSnapshot(directory, "snapshot.json", { positions: { logfile: { offset: 12 } } });
-    expect(load()).to.deep.equal({ data: { positions: { logfile: { offset: 12 } } } });
+    expect(load()).to.deep.equal({ value: { positions: { logfile: { offset: 12 } } } });
     expect(statSync(join(directory, "snapshot.json")).mode & 0o777).to.equal(0o600);
   });
 
@@ -24,7 +24,7 @@ describe("state/snapshot", () => {
     const commit = commitSnapshot(directory, "snapshot.json", data);
     data.n = 2;
     await commit;
-    expect(load().data).to.deep.equal({ n: 1 });
+    expect(load().value).to.deep.equal({ n: 1 });
   });
 
   it("sets a snapshot aside that is cut at any byte, and starts fresh", async () => {
@@ -32,12 +32,21 @@ describe("state/snapshot", () => {
     const whole = readFileSync(join(directory, "snapshot.json"));
     for (let length = 0; length < whole.length; length++) {
       writeFileSync(join(directory, "snapshot.json"), whole.subarray(0, length));
-      const { data, setAside } = load();
-      expect(data).to.equal(undefined);
+      const { value, setAside } = load();
+      expect(value).to.equal(undefined);
       expect(setAside?.reason).to.match(/^it is damaged: /);
       expect(readFileSync(join(directory, "snapshot.json.broken"))).to.deep.equal(whole.subarray(0, length));
       expect(existsSync(join(directory, "snapshot.json"))).to.equal(false);
     }
+  });
+
+  it("sets a snapshot aside whose content its owner refuses", async () => {
+    await commitSnapshot(directory, "snapshot.json", { positions: 7 });
+    const refuse = () => {
+      throw new Error("positions is 7");
+    };
+    const { value, setAside } = loadSnapshot(directory, "snapshot.json", refuse);
+    expect([value, setAside?.reason]).to.deep.equal([undefined, "it is damaged: positions is 7"]);
   });
 
   it("sets a snapshot of another version aside", () => {
