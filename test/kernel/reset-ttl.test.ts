@@ -38,6 +38,7 @@ describe("the TTL of resets", function () {
     if (problem !== undefined) skip(this, problem);
     const nft = await debianOr(this, "nft");
     await debianOr(this, "sshd");
+    await debianOr(this, "rsyslogd");
     if (spawnSync("python3", ["-c", ""]).status !== 0) skip(this, "needs python3 to forge packets");
     try {
       tracefs = mountTracefs();

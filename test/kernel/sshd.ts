@@ -1,10 +1,11 @@
 /**
- * A real sshd (Debian's, from the private cache) in a namespace of the lab. It runs in a mount namespace of its own with
- * the user and folder of privilege separation, so that the machine itself needs neither.
+ * A real sshd (Debian's, from the private cache) in a namespace of the lab, logging through a real rsyslogd. They run in a
+ * mount namespace of their own with the user and folder of privilege separation and a /dev/log, so that the machine itself
+ * needs none of these.
  */
 import type { ChildProcess } from "node:child_process";
 import { execFileSync } from "node:child_process";
-import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { debian, type Suite } from "../../tools/debian.ts";
@@ -15,6 +16,8 @@ export interface LabSshd {
   readonly port: number;
   /** The key that root may log in with. */
   readonly identityFile: string;
+  /** What rsyslogd writes, as Debian 12 does by default. */
+  readonly logFile: string;
   /** What it logged so far. */
   log(): string;
   close(): Promise<void>;
@@ -31,6 +34,7 @@ export interface SshdOptions {
 export async function startSshd(namespace: Namespace, options: SshdOptions = {}): Promise<LabSshd> {
   const { port = 22, config = [], hostsDeny = "", suite = "machine" } = options;
   const sshd = await debian("sshd", suite);
+  const rsyslogd = await debian("rsyslogd");
   const folder = mkdtempSync(join(tmpdir(), "ssh-reset-exporter-sshd-"));
   const at = (name: string): string => join(folder, name);
   for (const name of ["host_key", "identity"])
@@ -51,15 +55,31 @@ export async function startSshd(namespace: Namespace, options: SshdOptions = {})
       "",
     ].join("\n"),
   );
+  const logFile = at("auth.log");
+  writeFileSync(logFile, "");
+  writeFileSync(
+    at("rsyslog.conf"),
+    `module(load="imuxsock")
+action(type="omfile" file="${logFile}" template="RSYSLOG_FileFormat")
+`,
+  );
+  const libraries = readdirSync(join(rsyslogd.root, "usr/lib")).find((name) => name.includes("-linux-gnu")) ?? "";
+  const modules = join(rsyslogd.root, "usr/lib", libraries, "rsyslog");
   const script = `set -e
 mount -t overlay overlay -o lowerdir=${at("etc")}:/etc /etc
 mount -t tmpfs tmpfs /run
 mkdir -m 755 /run/sshd
-exec ${sshd.path} -D -e -f ${at("sshd_config")}`;
+mount -t tmpfs -o mode=755 tmpfs /dev
+mknod -m 666 /dev/null c 1 3
+mknod -m 666 /dev/urandom c 1 9
+LD_LIBRARY_PATH='${rsyslogd.env["LD_LIBRARY_PATH"] ?? ""}' ${rsyslogd.path} -n -f ${at("rsyslog.conf")} -i ${at("rsyslogd.pid")} -M ${modules} &
+until [ -S /dev/log ]; do sleep 0.02; done
+exec ${sshd.path} -D -f ${at("sshd_config")}`;
   const child = namespace.start("unshare", ["--mount", "sh", "-c", script], sshd.env);
-  const logFile = at("log");
-  writeFileSync(logFile, "");
-  child.stderr?.on("data", (chunk: Buffer) => appendFileSync(logFile, chunk));
+  let complaints = "";
+  child.stderr?.on("data", (chunk: Buffer) => {
+    complaints += chunk.toString();
+  });
   const log = (): string => readFileSync(logFile, "utf8");
   const close = async (): Promise<void> => {
     await ended(child);
@@ -68,13 +88,13 @@ exec ${sshd.path} -D -e -f ${at("sshd_config")}`;
   try {
     await waitFor(
       () => log().includes("Server listening on ::"),
-      () => `sshd does not listen: ${log()}`,
+      () => `sshd does not listen: ${log()}${complaints}`,
     );
   } catch (error) {
     await close();
     throw error;
   }
-  return { port, identityFile: at("identity"), log, close };
+  return { port, identityFile: at("identity"), logFile, log, close };
 }
 
 /** The whole process group: sessions too. */

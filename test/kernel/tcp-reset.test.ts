@@ -37,6 +37,7 @@ describe("TCP reset events of real faults", function () {
     if (problem !== undefined) skip(this, problem);
     nft = await debianOr(this, "nft");
     await debianOr(this, "sshd");
+    await debianOr(this, "rsyslogd");
     try {
       tracefs = mountTracefs();
     } catch (error) {
