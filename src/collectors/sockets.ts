@@ -16,7 +16,7 @@ const everyMs = 15_000;
 const timeoutMs = 5_000;
 const maxSockets = 10_000;
 const maxOutputBytes = 256 * 1024 * 1024;
-/** The third timeout in a row: one or two are ordinary loss. */
+/** Timeouts in a row, each twice as long as the one before: a single one is ordinary loss. */
 const stuckBackoff = 2;
 
 const gauge = (name: string, help: string): MetricDef => ({
@@ -57,7 +57,7 @@ export const sockets: CollectorModule = {
     gauge("ssh_socket_rtt_max_seconds", "Longest smoothed round-trip time of the connections that are open now."),
     {
       name: "sshreset_ssh_sockets_full_size_stuck",
-      help: "Connections whose full-size segments were sent again three times or more in vain while their path MTU is still the interface's. small_segments=delivered: the peer got smaller ones sent later, so the path eats large packets; not_seen: the peer may as well be gone.",
+      help: "Connections whose full-size segments timed out twice or more in a row while their path MTU is still the interface's. small_segments=delivered: the peer got smaller ones sent later, so the path eats large packets; not_seen: the peer may as well be gone.",
       type: "gauge",
       labels: ["small_segments"],
       values: { small_segments: ["delivered", "not_seen"] },
