@@ -136,6 +136,8 @@ describe("path MTU faults", () => {
       const now = await sockets();
       return now["ssh_sockets_kex_stuck"] === 1 ? now : undefined;
     });
-    expect(samples).to.include({ ssh_socket_retransmits: 0, ssh_sockets_in_backoff: 0 });
+    for (const small of ["delivered", "not_seen"]) {
+      expect(samples).to.include({ [`ssh_sockets_full_size_stuck{small_segments="${small}"}`]: 0 });
+    }
   });
 });
