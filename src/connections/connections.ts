@@ -166,7 +166,8 @@ export class Connections {
         return;
       case "sshd.user_child": {
         const connection = this.#byPid.get(record.pid);
-        if (!connection) return;
+        if (!connection || event.childPid === record.pid) return;
+        if (this.#byPid.get(connection.childPid) === connection) this.#byPid.delete(connection.childPid);
         connection.childPid = event.childPid;
         this.#takePid(event.childPid, connection, record);
         return;
@@ -218,13 +219,12 @@ export class Connections {
       sweptMs: this.#sweptMs,
       portlessUntilMs: this.#portlessUntilMs,
       evicted: this.#evicted,
-      connections: [...rows].map((connection) => ({
-        ...connection,
-        pids: [connection.pid, connection.childPid].filter((pid) => this.#byPid.get(pid) === connection),
-      })),
-      /** Order of the held ends and of the displaceable ones, by place in `connections`. */
+      connections: [...rows],
+      // By place in `connections`, in their own order.
       ending: places(rows, this.#ending),
       preauth: places(rows, this.#preauth),
+      pids: [...this.#byPid.keys()],
+      byPid: places(rows, this.#byPid.values()),
       ended: this.#ended.snapshot(),
       endedPids: this.#endedPids.snapshot(),
     };
@@ -238,9 +238,11 @@ export class Connections {
       sweptMs: number;
       portlessUntilMs: number;
       evicted: number;
-      connections: (Connection & { pids: number[] })[];
+      connections: Connection[];
       ending: number[];
       preauth: number[];
+      pids: number[];
+      byPid: number[];
       ended: unknown;
       endedPids: unknown;
     };
@@ -249,11 +251,9 @@ export class Connections {
     this.#sweptMs = state.sweptMs;
     this.#portlessUntilMs = state.portlessUntilMs;
     this.#evicted = state.evicted;
-    const rows = state.connections.map(({ pids, ...connection }) => {
-      if (connection.key !== "") this.#byKey.set(connection.key, connection);
-      for (const pid of pids) this.#byPid.set(pid, connection);
-      return connection;
-    });
+    const rows = state.connections;
+    for (const connection of rows) if (connection.key !== "") this.#byKey.set(connection.key, connection);
+    for (const [i, pid] of state.pids.entries()) this.#byPid.set(pid, at(rows, state.byPid[i] ?? -1));
     for (const place of state.ending) this.#ending.add(at(rows, place));
     for (const place of state.preauth) this.#preauth.add(at(rows, place));
     this.#unkeyed = [...this.#ending].filter(({ key }) => key === "").length;
@@ -284,7 +284,8 @@ export class Connections {
       connection.phase = phase;
       if (phase === "session") this.#preauth.delete(connection);
     }
-    if (connection.pid !== record.pid) {
+    if (record.pid !== 0 && connection.pid !== record.pid) {
+      if (this.#byPid.get(connection.pid) === connection) this.#byPid.delete(connection.pid);
       connection.pid = record.pid;
       this.#takePid(record.pid, connection, record);
     }
@@ -508,7 +509,9 @@ export class Connections {
     this.#forget(from);
     if (from.pid !== 0) {
       if (into.pid === 0) into.pid = from.pid;
-      this.#byPid.set(from.pid, into);
+      else if (into.childPid === 0) into.childPid = from.pid;
+      if (into.pid === from.pid || into.childPid === from.pid) this.#byPid.set(from.pid, into);
+      else this.#endedPids.set(from.pid, true);
     }
     const { ending } = from;
     if (!ending) return;
@@ -697,7 +700,7 @@ export function oldest<T>(entries: Iterable<T>, capacity: number): T[] {
   return found;
 }
 
-function places<T>(rows: Set<T>, subset: Set<T>): number[] {
+function places<T>(rows: Set<T>, subset: Iterable<T>): number[] {
   const index = new Map<T, number>();
   for (const row of rows) index.set(row, index.size);
   return [...subset].flatMap((row) => index.get(row) ?? []);

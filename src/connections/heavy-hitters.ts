@@ -8,12 +8,14 @@ interface Entry {
   key: string;
   count: number;
   error: number;
+  /** In the heap. */
+  place: number;
 }
 
 export class HeavyHitters {
   readonly #capacity: number;
   readonly #heap: Entry[] = [];
-  readonly #places = new Map<string, number>();
+  readonly #entries = new Map<string, Entry>();
 
   constructor(capacity = 1_000) {
     this.#capacity = capacity;
@@ -25,29 +27,22 @@ export class HeavyHitters {
 
   /** How often the key was surely seen, after this one. */
   add(key: string, count = 1): number {
-    let place = this.#places.get(key);
-    if (place === undefined && this.#heap.length < this.#capacity) {
-      place = this.#heap.length;
-      this.#put({ key: detached(key), count: 0, error: 0 }, place);
-      this.#rise(place);
-      place = this.#places.get(key) ?? place;
-    } else if (place === undefined) {
-      place = 0;
-      const lightest = this.#heap[0] as Entry;
-      this.#places.delete(lightest.key);
-      this.#put({ key: detached(key), count: lightest.count, error: lightest.count }, 0);
+    let entry = this.#entries.get(key);
+    if (!entry && this.#heap.length < this.#capacity) {
+      entry = { key: detached(key), count: 0, error: 0, place: this.#heap.length };
+      this.#entries.set(entry.key, entry);
+      this.#heap.push(entry);
+      this.#rise(entry);
+    } else if (!entry) {
+      entry = this.#heap[0] as Entry;
+      this.#entries.delete(entry.key);
+      entry.key = detached(key);
+      entry.error = entry.count;
+      this.#entries.set(entry.key, entry);
     }
-    const entry = this.#heap[place] as Entry;
     entry.count += count;
-    this.#sink(place);
+    this.#sink(entry);
     return entry.count - entry.error;
-  }
-
-  /** Surely seen so often; 0 for a key not tracked. */
-  sure(key: string): number {
-    const place = this.#places.get(key);
-    const entry = place === undefined ? undefined : this.#heap[place];
-    return entry ? entry.count - entry.error : 0;
   }
 
   entries(): readonly Readonly<Entry>[] {
@@ -60,17 +55,19 @@ export class HeavyHitters {
 
   restore(saved: unknown): void {
     for (const [key, count, error] of saved as [string, number, number][]) {
-      this.#put({ key, count, error }, this.#heap.length);
+      const entry = { key, count, error, place: this.#heap.length };
+      this.#heap.push(entry);
+      this.#entries.set(key, entry);
     }
   }
 
   #put(entry: Entry, place: number): void {
     this.#heap[place] = entry;
-    this.#places.set(entry.key, place);
+    entry.place = place;
   }
 
-  #rise(place: number): void {
-    const entry = this.#heap[place] as Entry;
+  #rise(entry: Entry): void {
+    let { place } = entry;
     while (place > 0) {
       const above = (place - 1) >> 1;
       const parent = this.#heap[above] as Entry;
@@ -81,21 +78,18 @@ export class HeavyHitters {
     this.#put(entry, place);
   }
 
-  #sink(place: number): void {
-    const entry = this.#heap[place] as Entry;
-    const start = place;
+  #sink(entry: Entry): void {
+    let { place } = entry;
     for (;;) {
-      let below = 2 * place + 1;
+      const below = 2 * place + 1;
       let child = this.#heap[below];
       const right = this.#heap[below + 1];
-      if (child && right && right.count < child.count) {
-        child = right;
-        below++;
-      }
+      if (child && right && right.count < child.count) child = right;
       if (!child || child.count >= entry.count) break;
+      const next = child.place;
       this.#put(child, place);
-      place = below;
+      place = next;
     }
-    if (place !== start) this.#put(entry, place);
+    this.#put(entry, place);
   }
 }

@@ -55,9 +55,15 @@ export class PeerSeries {
     if (shown) {
       shown.known = true;
       shown.counts.known ??= { received: 0, sent: 0 };
-    } else if (this.#options.show !== "none" && this.#shown.size < keptForKnown) {
+    } else if (this.#options.show !== "none" && this.#knownShown() < keptForKnown && this.#shown.size < shownLimit) {
       this.#show(peer, "known", timeMs);
     }
+  }
+
+  #knownShown(): number {
+    let count = 0;
+    for (const shown of this.#shown.values()) if (shown.known) count++;
+    return count;
   }
 
   /** `peer` undefined: the kernel event has no address. */
@@ -83,8 +89,7 @@ export class PeerSeries {
 
   #makeRoom(peerClass: PeerClass, timeMs: number): boolean {
     const known = peerClass === "known";
-    let others = 0;
-    for (const shown of this.#shown.values()) if (!shown.known) others++;
+    const others = this.#shown.size - this.#knownShown();
     if (this.#shown.size < shownLimit && (known || others < shownLimit - keptForKnown)) return true;
     for (const [peer, shown] of this.#shown) {
       const never = known && shown.known && isZero(shown);
