@@ -1,5 +1,5 @@
 /**
- * TCP resets as the kernel saw them: the trace events tcp_send_reset and tcp_receive_reset (Linux 4.16+), read from
+ * TCP resets as the kernel saw them: the trace events tcp_send_reset and tcp_receive_reset (Linux 4.15+), read from
  * an instance of our own in tracefs. Gives a record for each reset whose local end is one of our addresses and a port
  * that sshd listens on: `ident` is the event's name, `message` the text after `event: ` in trace_pipe.
  * Sources: include/trace/events/tcp.h, Documentation/trace/ftrace.rst, Documentation/trace/events.rst.
@@ -402,7 +402,7 @@ function requireEvents(tracefs: string): void {
   }
   for (const event of events) {
     const path = join(tracefs, "events/tcp", event, "format");
-    if (!existsSync(path)) throw new TraceUnavailable(`${path} is missing: this kernel has no ${event} event (4.16+)`);
+    if (!existsSync(path)) throw new TraceUnavailable(`${path} is missing: this kernel has no ${event} event (4.15+)`);
     const format = readText(path);
     // A prepared instance gives its pipe only: whoever made it has looked.
     if (format === undefined) continue;

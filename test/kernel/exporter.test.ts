@@ -4,7 +4,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
@@ -90,11 +90,17 @@ describe("the exporter on real faults", function () {
 
   interface Running {
     readonly sshd: LabSshd;
+    /** CPU seconds that the exporter has used. */
+    cpuSeconds(): number;
     stop(): Promise<void>;
   }
 
   async function start(options: SshdOptions): Promise<Running> {
     const sshd = await startSshd(lab.server, options);
+    return startExporter(sshd);
+  }
+
+  async function startExporter(sshd: LabSshd): Promise<Running> {
     const folder = mkdtempSync(join(state, "run-"));
     const exporter = lab.server.start(process.execPath, [
       "--import=tsx",
@@ -116,6 +122,13 @@ describe("the exporter on real faults", function () {
     );
     return {
       sshd,
+      cpuSeconds() {
+        // proc_pid_stat(5): utime and stime, in ticks of 10 ms.
+        const fields = readFileSync(`/proc/${exporter.pid}/stat`, "utf8")
+          .replace(/^.*\) /, "")
+          .split(" ");
+        return (Number(fields[11]) + Number(fields[12])) / 100;
+      },
       async stop() {
         exporter.kill("SIGTERM");
         await once(exporter, "close");
@@ -278,6 +291,48 @@ describe("the exporter on real faults", function () {
       } finally {
         await running.stop();
       }
+    });
+  });
+
+  describe("in a flood", () => {
+    let running: Running;
+    before(async () => {
+      running = await start({ config: ["MaxStartups 500:30:600"] });
+    });
+    after(() => running?.stop());
+
+    it("10,000 forged resets out of the window move nothing", async function () {
+      if (spawnSync("python3", ["-c", ""]).status !== 0) skip(this, "needs python3 to forge packets");
+      const changes = await counted("10,000 forged RSTs", 0, "tcp_resets_received_total", async () => {
+        const args = [lab.client.address, lab.server.address, "22", "200", "10000"];
+        const [code] = await once(
+          lab.client.start("python3", [join(import.meta.dirname, "forge.py"), ...args]),
+          "close",
+        );
+        expect(code).to.equal(0);
+      });
+      expect(changes).to.deep.equal({});
+    });
+
+    it("10,000 resets of connections to another listener on sshd's port are all counted, once", async () => {
+      // sshd itself cannot be had 10,000 times in the time of a test: it forks for each.
+      await running.sshd.close();
+      const script =
+        "require('node:net').createServer((s) => s.on('error', () => {})).listen(22, '::', () => console.log('up'))";
+      const listener = lab.server.start(process.execPath, ["-e", script]);
+      if (listener.stdout === null) throw new Error("no output");
+      await once(listener.stdout, "data");
+      const cpu = running.cpuSeconds();
+      const begin = Date.now();
+      let seconds = 0;
+      const changes = await counted("10,000 RSTs at connect", 10_000, "tcp_resets_received_total", async () => {
+        await peerDoes("connect", 10_000);
+        seconds = (Date.now() - begin) / 1000;
+      });
+      table.push(["", "", `in ${seconds.toFixed(1)} s, exporter ${(running.cpuSeconds() - cpu).toFixed(2)} s CPU`]);
+      expect(total(changes, /^tcp_resets_received/)).to.equal(10_000);
+      expect(total(changes, /^connections_ended/)).to.equal(10_000);
+      expect(total(changes, /^source_lost/)).to.equal(0);
     });
   });
 });

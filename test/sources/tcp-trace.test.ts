@@ -202,7 +202,7 @@ describe("the TCP trace source on a folder like tracefs", () => {
     rmSync(join(root, "events/tcp/tcp_send_reset"), { recursive: true });
     const { reason } = await statusOf();
     const path = join(root, "events/tcp/tcp_send_reset/format");
-    expect(reason).to.equal(`${path} is missing: this kernel has no tcp_send_reset event (4.16+)`);
+    expect(reason).to.equal(`${path} is missing: this kernel has no tcp_send_reset event (4.15+)`);
   });
 
   it("quotes a form that it does not know", async () => {
