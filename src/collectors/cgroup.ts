@@ -26,6 +26,8 @@ export function parseProcCgroup(text: string, path: string): Map<string, string>
   for (const line of text.trimEnd().split("\n")) {
     const parts = /^\d+:([^:]*):(\/.*)$/.exec(line);
     if (parts === null) throw new Error(`${path}: ${quote(line)} is no control group`);
+    // The root group is the whole host's, and `..` leads out of what our own cgroup namespace shows.
+    if (parts[2] === "/" || parts[2]?.includes("/..")) continue;
     for (const controller of (parts[1] ?? "").split(",")) paths.set(controller, parts[2] ?? "");
   }
   return paths;

@@ -36,8 +36,14 @@ describe("cgroup", () => {
     });
   });
 
+  it("takes no group of the whole host, nor one outside of what is shown", () => {
+    expect(parseProcCgroup("8:pids:/\n3:memory:/../../ssh.service\n0::/\n", "cgroup").size).to.equal(0);
+  });
+
   it("gives nothing where the controllers are off", () => {
-    expect(readCgroup(`${hostWith({})}/sys`, parseProcCgroup("0::/\n", "cgroup"))).to.deep.equal({ memoryEvents: {} });
+    expect(readCgroup(`${hostWith({})}/sys`, parseProcCgroup("0::/ssh.service\n", "cgroup"))).to.deep.equal({
+      memoryEvents: {},
+    });
   });
 
   it("refuses what the kernel does not write", () => {
