@@ -1,7 +1,7 @@
 /**
  * The observing nftables table: a chain that accepts everything and notes the TTLs (IPv6: hop limits) of segments and
  * resets to sshd's ports in bounded sets. It drops, marks and changes nothing, and touches no other table.
- * Sources: nft(8), lab runs in docs/observe.md. Needs nftables 0.9.4 (typeof) and Linux 4.18.
+ * Source: nft(8). Needs nftables 0.9.4 (typeof) and Linux 4.18.
  */
 import { observerSets, observerTable } from "../collectors/reset-ttl.ts";
 

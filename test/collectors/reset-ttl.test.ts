@@ -73,7 +73,7 @@ describe("a reset's verdict", () => {
     });
 });
 
-describe("the reset_ttl collector with an nft that misbehaves", () => {
+describe("the reset-ttl collector with an nft that misbehaves", () => {
   const path = process.env["PATH"];
   let bin: string;
 
