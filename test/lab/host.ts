@@ -35,10 +35,13 @@ export class Host {
   readonly release: Release;
   readonly root: string;
   readonly #leader: number;
-  private constructor(release: Release, root: string, leader: number) {
+  /** Ends the host at once, as a power cut would. */
+  readonly halt: () => void;
+  private constructor(release: Release, root: string, leader: number, halt: () => void) {
     this.release = release;
     this.root = root;
     this.#leader = leader;
+    this.halt = halt;
   }
 
   static async boot(stage: Stage, options: HostOptions): Promise<Host> {
@@ -89,16 +92,18 @@ export class Host {
       if (child.exitCode !== null) throw new Error(`systemd-nspawn ended with ${child.exitCode}: ${said}`);
       return childOf(pid);
     });
-    stage.onClose(() => {
+    const halt = (): void => {
       for (const victim of [leader, pid]) {
+        if (child.exitCode !== null || child.signalCode !== null) return;
         try {
           process.kill(victim, "SIGKILL");
         } catch {
           // It has ended.
         }
       }
-    });
-    const host = new Host(release, root, leader);
+    };
+    stage.onClose(halt);
+    const host = new Host(release, root, leader, halt);
     await until(
       `Debian ${release} is up`,
       async () => {

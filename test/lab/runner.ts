@@ -1,0 +1,185 @@
+/**
+ * Runs one scenario: exporter afresh, inject, wait for the evidence, for the page (or its absence), heal, wait for the
+ * resolved page. Gives one row of the matrix, however it goes.
+ */
+import { until } from "./command.ts";
+import { sum, type Values } from "./exporter.ts";
+import type { Notification } from "./monitoring.ts";
+import type { Bench, Evidence, Scenario } from "./scenario.ts";
+
+export interface Row {
+  readonly scenario: string;
+  readonly title: string;
+  readonly release: string;
+  readonly expected: string;
+  /** Every alert that notified anybody, with its receiver. */
+  readonly paged: readonly string[];
+  readonly evidence: readonly {
+    readonly what: string;
+    readonly wanted: string;
+    readonly seen: number;
+    readonly why?: string;
+  }[];
+  /** From the evidence in /metrics to the page at the webhook. */
+  readonly evidenceToPageSeconds?: number;
+  readonly injectToPageSeconds?: number;
+  /** What the resolved page said of the recovery. */
+  readonly recovery?: string;
+  readonly seconds: number;
+  /** Empty: as expected. */
+  readonly problems: readonly string[];
+}
+
+const evidenceDeadlineMs = 30_000;
+const resolvedDeadlineMs = 120_000;
+
+export async function runScenario(scenario: Scenario, bench: Bench): Promise<Row> {
+  const startedMs = Date.now();
+  const { exporter, monitoring, host, network, clients, knownPeers, release } = bench;
+  const instance = `${scenario.name}-${release}`;
+  const problems: string[] = [];
+  let evidence: Row["evidence"] = [];
+  let latency: Pick<Row, "evidenceToPageSeconds" | "injectToPageSeconds" | "recovery"> = {};
+  const notified = (): Notification[] => monitoring.notifications.filter((each) => each.instance === instance);
+  const firing = (): string[] => [
+    ...new Set(
+      notified()
+        .filter(({ status }) => status === "firing")
+        .map(({ alert }) => alert),
+    ),
+  ];
+  try {
+    await exporter.start(scenario.name, scenario.flags);
+    await until("the exporter has learnt the known peers", async () => {
+      return sum(await exporter.values(), "known_peers") >= knownPeers.length;
+    });
+    monitoring.watch(instance);
+    await until("Prometheus has a few samples", async () => {
+      return ((await monitoring.query(`count_over_time(up{instance="${instance}"}[1m])`)) ?? 0) >= 4;
+    });
+    const before = await exporter.values();
+    const injectedMs = Date.now();
+    const wanted = await scenario.inject(bench);
+    const seen = await waitForEvidence(bench, before, wanted);
+    const evidenceMs = Date.now();
+    evidence = seen.rows;
+    problems.push(...seen.problems);
+    if (scenario.page === undefined) {
+      await pause(bench.scaledSeconds(scenario.quietSeconds ?? 300) + 4);
+    } else {
+      const alert = scenario.page;
+      try {
+        const page = await until(
+          `page ${alert}`,
+          async () => notified().find((each) => each.alert === alert && each.status === "firing"),
+          {
+            deadlineMs: (scenario.pageDeadlineSeconds ?? 45) * 1000,
+          },
+        );
+        latency = {
+          evidenceToPageSeconds: Math.max(0, (page.timeMs - evidenceMs) / 1000),
+          injectToPageSeconds: (page.timeMs - injectedMs) / 1000,
+        };
+        if (!page.annotations["runbook_url"]) problems.push(`${alert} has no runbook`);
+      } catch (error) {
+        problems.push(message(error));
+      }
+    }
+    await scenario.heal?.(bench);
+    clients.closeSessions();
+    await clients.login(knownPeers.slice(0, 2));
+    if (scenario.page !== undefined && firing().includes(scenario.page)) {
+      const { page } = scenario;
+      const resolved = await until(
+        `${page} is resolved`,
+        async () => notified().find((each) => each.alert === page && each.status === "resolved"),
+        {
+          deadlineMs: resolvedDeadlineMs,
+        },
+      );
+      const recovery = resolved.annotations["recovery"] ?? "";
+      latency = { ...latency, recovery };
+      const must = scenario.recovery ?? /logged in/;
+      if (!must.test(recovery)) problems.push(`the resolved page says ${JSON.stringify(recovery)}, not ${must}`);
+    }
+  } catch (error) {
+    problems.push(message(error));
+    const log = await exporter.log().catch(() => "");
+    if (/bug|error/i.test(log)) bench.say(`exporter's log:\n${log.split("\n").slice(-8).join("\n")}`);
+  }
+  await mend(scenario, bench).catch((error: unknown) => problems.push(`healing: ${message(error)}`));
+  for (const alert of firing()) {
+    if (alert !== scenario.page && scenario.alsoFine?.[alert] === undefined) problems.push(`paged ${alert}`);
+  }
+  monitoring.watch("none");
+  const paged = firing().map((alert) => `${alert} (${notified().find((each) => each.alert === alert)?.receiver})`);
+  return {
+    scenario: scenario.name,
+    title: scenario.title,
+    release,
+    expected: scenario.page ?? "none",
+    paged,
+    evidence,
+    ...latency,
+    seconds: (Date.now() - startedMs) / 1000,
+    problems,
+  };
+
+  /** Whatever the scenario left: sessions, rules, configuration. */
+  async function mend(each: Scenario, all: Bench): Promise<void> {
+    clients.closeSessions();
+    if (problems.length > 0) await each.heal?.(all).catch(() => undefined);
+    await network.heal();
+    await host.unit("");
+    await host.configure("");
+    await host.run(": > /etc/hosts.deny; nft delete table inet scenario 2>/dev/null; true");
+  }
+}
+
+async function waitForEvidence(bench: Bench, before: Values, wanted: readonly Evidence[]) {
+  const problems: string[] = [];
+  const holds = (values: Values): boolean =>
+    wanted.every((each) => {
+      const seen = measured(each, before, values);
+      return seen >= (each.atLeast ?? Number.NEGATIVE_INFINITY) && seen <= (each.atMost ?? Number.POSITIVE_INFINITY);
+    });
+  let values: Values = new Map();
+  try {
+    await until(
+      "evidence",
+      async () => {
+        values = await bench.exporter.values();
+        return holds(values);
+      },
+      { deadlineMs: evidenceDeadlineMs, everyMs: 300 },
+    );
+  } catch (error) {
+    if (values.size === 0) problems.push(message(error));
+  }
+  const rows = wanted.map((each) => ({
+    what: `${each.metric}${each.labels ? JSON.stringify(each.labels).replace(/"/g, "").replace(/:/g, "=") : ""}`,
+    wanted: bounds(each),
+    seen: Math.round(measured(each, before, values) * 1000) / 1000,
+    ...(each.why !== undefined && { why: each.why }),
+  }));
+  for (const [index, each] of wanted.entries()) {
+    const row = rows[index];
+    if (row && (row.seen < (each.atLeast ?? -Infinity) || row.seen > (each.atMost ?? Infinity))) {
+      problems.push(`${row.what} is ${row.seen}, not ${row.wanted}`);
+    }
+  }
+  return { rows, problems };
+}
+
+function measured(each: Evidence, before: Values, values: Values): number {
+  const now = sum(values, each.metric, each.labels);
+  return each.gauge ? now : now - sum(before, each.metric, each.labels);
+}
+
+function bounds({ atLeast, atMost, truth }: Evidence): string {
+  const range = atLeast === atMost ? `${atLeast}` : `${atLeast ?? ""}..${atMost ?? ""}`;
+  return truth === undefined || (atLeast === truth && atMost === truth) ? range : `${range} (true: ${truth})`;
+}
+
+const message = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+const pause = (seconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, seconds * 1000));

@@ -1,0 +1,22 @@
+import { exactly, type Scenario } from "../scenario.ts";
+
+export const tcpWrappers: Scenario = {
+  name: "tcp-wrappers",
+  title: "hosts.deny refuses a known peer and fifty strangers",
+  core: true,
+  page: "SshResetTcpWrappers",
+  async inject({ host, clients, knownPeers: [victim = ""], strangers }) {
+    const denied = [victim, ...strangers.slice(0, 50)];
+    await host.run(`printf 'sshd: %s\\n' '${denied.join(" ")}' > /etc/hosts.deny`);
+    const { status } = await clients.ssh(victim);
+    if (status === 0) throw new Error("the denied peer could log in: this sshd is not linked with libwrap");
+    await clients.raw("hold", strangers.slice(0, 50), 50, { holdMs: 3000 });
+    return [
+      exactly("tcp_wrappers_refusals_total", 51),
+      exactly("connections_ended_total", 1, { outcome: "refused", peer_class: "known" }),
+    ];
+  },
+  async heal({ host }) {
+    await host.run(": > /etc/hosts.deny");
+  },
+};
