@@ -5,7 +5,6 @@
  * or from the left end, and where both sides are free only if it is the only one.
  */
 import { isIP, SocketAddress } from "node:net";
-import { isDigits } from "./wording.ts";
 
 /** Empty: sshd did not know its peer (`UNKNOWN port 65535`), or the text cannot be believed that far right. */
 export interface Peer {
@@ -42,13 +41,15 @@ export function canonicalAddress(text: string): string | undefined {
 
 /** By hand: most lines carry an IPv4 address. Built anew from its numbers, so that it does not keep the whole line alive. */
 function canonicalV4(text: string): string | undefined {
-  const octets: number[] = [];
+  let octets = "";
+  let dots = 0;
   let value = -1;
-  for (let i = 0; i <= text.length; i++) {
-    const code = i === text.length ? 46 : text.charCodeAt(i);
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
     if (code === 46) {
-      if (value < 0 || octets.length === 4) return undefined;
-      octets.push(value);
+      if (value < 0 || dots === 3) return undefined;
+      octets += `${value}.`;
+      dots++;
       value = -1;
     } else if (code >= 48 && code <= 57) {
       if (value === 0) return undefined;
@@ -56,13 +57,18 @@ function canonicalV4(text: string): string | undefined {
       if (value > 255) return undefined;
     } else return undefined;
   }
-  return octets.length === 4 ? `${octets[0]}.${octets[1]}.${octets[2]}.${octets[3]}` : undefined;
+  return dots === 3 && value >= 0 ? `${octets}${value}` : undefined;
 }
 
 /** A port from 1 to 65535; undefined for anything else. */
 export function readPort(text: string): number | undefined {
-  if (text.length > 5 || !isDigits(text)) return undefined;
-  const port = Number(text);
+  if (text.length > 5) return undefined;
+  let port = 0;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code < 48 || code > 57 || (port === 0 && code === 48)) return undefined;
+    port = port * 10 + code - 48;
+  }
   return port >= 1 && port <= 65535 ? port : undefined;
 }
 
@@ -111,20 +117,27 @@ export function readPeerAtEnd(text: string, messageLength: number): Peer | undef
 export function readConnectionId(text: string, messageLength: number): ConnectionId | undefined {
   const claims = readClaims(text);
   const peer = claims === "nobody" ? readPeer(text) : readPeerAtEnd(text, messageLength);
-  return peer && { ...peer, claims };
+  return peer && withClaims(peer, claims);
+}
+
+function withClaims({ address, port }: Peer, claims: ConnectionId["claims"]): ConnectionId {
+  if (address === undefined) return { claims };
+  return port === undefined ? { address, claims } : { address, port, claims };
 }
 
 /** The connection id before `: TEXT`, where the text may be anything. */
 export function readConnectionIdBefore(text: string, messageLength: number): ConnectionId | undefined {
   const claims = readClaims(text);
-  if (claims !== "nobody") return { ...onlyPeer(text, messageLength), claims };
+  if (claims !== "nobody") return withClaims(onlyPeer(text, messageLength), claims);
   const at = text.indexOf(" port ");
   const colon = text.indexOf(":", at);
   const peer = at === -1 || colon === -1 ? undefined : checkedPeer(text.slice(0, at), text.slice(at + 6, colon));
-  return peer && { ...peer, claims };
+  return peer && withClaims(peer, claims);
 }
 
 function readClaims(text: string): ConnectionId["claims"] {
+  const first = text.charCodeAt(0);
+  if (first >= 48 && first <= 57) return "nobody";
   // monitor.c forgets the space after `authenticating` (7.5 to 10.5).
   if (text.startsWith("authenticating user ") || text.startsWith("authenticatinguser ")) return "authenticating";
   if (text.startsWith("invalid user ")) return "invalid";

@@ -134,8 +134,9 @@ function isInterface(name: string): boolean {
   return /^[A-Za-z0-9][\w.@-]{0,14}$/.test(name);
 }
 
+// What may follow is spelled out: a process named `eth0 link up` begins lines too.
 const linkForms = [
-  /^(?:\S{1,30}: )?(?:\S{1,30} \S{1,40} )?([\w.@-]{1,15}):? (?:[a-z0-9]{1,10}: [\w.@-]{1,15} )?(?:NIC )?[Ll]ink (?:is )?([Dd]own|DOWN|[Uu]p|UP)(?:$|[ ,.-])/,
+  /^(?:\S{1,30}: )?(?:\S{1,30} \S{1,40} )?([\w.@-]{1,15}):? (?:[a-z0-9]{1,10}: [\w.@-]{1,15} )?(?:NIC )?[Ll]ink (?:is )?([Dd]own|DOWN|[Uu]p|UP)(?:$|(?:,| -)? \d{1,7} ?[MG]bps)/,
   /^(?:IPv6: )?ADDRCONF\(NETDEV_CHANGE\): ([\w.@-]{1,15}): link (becomes) ready$/,
   /^[\w.@-]{1,15}: \(slave ([\w.@-]{1,15})\): link status definitely (down|up)\b/,
   /^([\w.@-]{1,15}): carrier (lost)$/,

@@ -118,7 +118,9 @@ function accepted({ rest }: Said): Event | undefined {
   const key = rest.indexOf(" ssh2: ");
   const peer = beforeProtocol(rest, key === -1 ? rest.length : key);
   if (peer?.address === undefined) return undefined;
-  return { kind: "sshd.accepted", address: peer.address, ...(peer.port !== undefined && { port: peer.port }) };
+  return peer.port === undefined
+    ? { kind: "sshd.accepted", address: peer.address }
+    : { kind: "sshd.accepted", address: peer.address, port: peer.port };
 }
 
 function failed({ rest, length }: Said): Event | undefined {
@@ -127,7 +129,9 @@ function failed({ rest, length }: Said): Event | undefined {
   if (peer === undefined) return undefined;
   // `none` asks which methods there are.
   if (rest.startsWith("none for ")) return noted;
-  return { kind: "sshd.authentication_failed", ...peer };
+  const { address, port } = peer;
+  if (address === undefined || port === undefined) return { kind: "sshd.authentication_failed" };
+  return { kind: "sshd.authentication_failed", address, port };
 }
 
 /**

@@ -132,14 +132,15 @@ export const sshdConnection = [
 const idDetails = { reset: "read", closed: "read", disconnect: "disconnect" } as const;
 
 function endedAtId({ rest, preauth, length, record }: Said, outcome: keyof typeof idDetails): Event | undefined {
-  const end = { outcome, detail: idDetails[outcome] };
+  const detail = idDetails[outcome];
   const id = readConnectionId(rest, length);
-  if (id !== undefined) return ended({ ...end, phase: phaseOf(id, preauth) }, id);
+  if (id !== undefined) return ended({ outcome, detail, phase: phaseOf(id, preauth) }, id);
   // Up to 7.1 no port follows. ` [preauth]` behind it, or the journal, proves that the address is whole.
   const address = rest === "UNKNOWN" ? undefined : canonicalAddress(rest);
   if (address === undefined && rest !== "UNKNOWN") return undefined;
   const whole = preauth || record.journal !== undefined;
-  return ended({ ...end, phase: preauth ? "kex" : undefined }, whole && address !== undefined ? { address } : {});
+  const phase = preauth ? "kex" : undefined;
+  return ended({ outcome, detail, phase }, whole && address !== undefined ? { address } : {});
 }
 
 /** `A port P:CODE: TEXT` (7.2+) or `A: CODE: TEXT`: the address stands before everything that the client wrote. */
@@ -175,12 +176,13 @@ function connectionFrom({ rest }: Said): Event | undefined {
   const peer = readPeer(on === -1 ? rest : rest.slice(0, on));
   if (peer === undefined) return undefined;
   if (peer.address === undefined || peer.port === undefined) return noted;
-  const event = { kind: "sshd.connection", address: peer.address, port: peer.port } as const;
-  if (on === -1) return event;
+  const { address, port } = peer;
+  if (on === -1) return { kind: "sshd.connection", address, port };
   const rdomain = rest.indexOf(' rdomain "', on);
   const local = readPeer(rest.slice(on + 4, rdomain === -1 ? undefined : rdomain));
   if (local === undefined || (rdomain !== -1 && !rest.endsWith('"'))) return undefined;
-  return local.port === undefined ? event : { ...event, localPort: local.port };
+  if (local.port === undefined) return { kind: "sshd.connection", address, port };
+  return { kind: "sshd.connection", address, port, localPort: local.port };
 }
 
 function connectionTimedOut(said: Said): Event | undefined {

@@ -53,7 +53,8 @@ function spokeForSshd(trusted: JournalFields["trusted"]): boolean {
 
 function inSshdCgroup({ unit, cgroup }: JournalFields["trusted"]): boolean {
   const place = cgroup ?? unit;
-  if (place === undefined) return true;
+  if (place === undefined || place === "/system.slice/ssh.service" || place === "/system.slice/sshd.service")
+    return true;
   return /(?:^|\/)(?:sshd?(?:@[^/]*)?\.service|session-[^/]+\.scope)(?:\/[^/]*)?$/.test(place);
 }
 
@@ -74,5 +75,7 @@ export function withinRights(event: Event, { ident, pid, journal }: LogRecord): 
 }
 
 function basename(path: string): string {
-  return path.slice(path.lastIndexOf("/") + 1).replace(/ \(deleted\)$/, "");
+  // The kernel's mark on a program that an upgrade has replaced.
+  const end = path.endsWith(" (deleted)") ? -10 : undefined;
+  return path.slice(path.lastIndexOf("/") + 1, end);
 }
