@@ -3,7 +3,7 @@
  * (Documentation/networking/proc_net_tcp.rst) joined by inode with /proc/PID/fd of processes named sshd. Where
  * /proc/PID/fd may not be read: the ports of sshd_config, else 22.
  */
-import { closeSync, openSync, readdirSync, readlinkSync, readSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readlinkSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { HostPaths } from "../model/collector.ts";
@@ -104,7 +104,7 @@ export function parseListening(text: string, path: string): Listening[] {
   return found;
 }
 
-/** Processes named sshd: the one of the pid file, else all of them. */
+/** Processes named sshd in this network namespace (containers have theirs): the one of the pid file, else all of them. */
 async function sshdPids({ procfs, rootfs }: HostPaths): Promise<number[]> {
   const named = readQuietly(join(rootfs, "run/sshd.pid"))?.trim() ?? "";
   if (/^\d{1,10}$/.test(named) && isSshd(procfs, named)) return [Number(named)];
@@ -119,7 +119,14 @@ async function sshdPids({ procfs, rootfs }: HostPaths): Promise<number[]> {
 }
 
 function isSshd(procfs: string, pid: string): boolean {
-  return readQuietly(join(procfs, pid, "comm")) === "sshd\n";
+  if (readQuietly(join(procfs, pid, "comm")) !== "sshd\n") return false;
+  const theirs = inodeOf(join(procfs, pid, "net/tcp"));
+  return theirs === undefined || theirs === inodeOf(join(procfs, "net/tcp"));
+}
+
+/** Each network namespace has files of its own below /proc/PID/net, and everybody may see which. */
+function inodeOf(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.ino;
 }
 
 /**

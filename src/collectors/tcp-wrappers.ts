@@ -62,7 +62,7 @@ function createTcpWrappers({ paths, nowMs, sshdPorts, onWarning }: CollectorCont
       const errors: string[] = [];
       const samples: Sample[] = [];
       const { result } = linked;
-      if (result.state === "failed") missing.push({ reason: result.error.message });
+      if (result.state === "failed") missing.push(missingOf(result.error));
       if (result.state === "ok") samples.push({ name: "sshreset_tcp_wrappers_linked", value: result.value ? 1 : 0 });
       const { allow, deny, problems, unreadable } = tables.read();
       errors.push(...unreadable);
@@ -75,6 +75,11 @@ function createTcpWrappers({ paths, nowMs, sshdPorts, onWarning }: CollectorCont
     },
     run: (signal) => linked.run(signal),
   };
+}
+
+function missingOf(error: Error): Missing {
+  const reason = `cannot tell whether sshd is linked with libwrap: ${error.message}`;
+  return isDenied(error) ? { reason, grant: "run as root, or with CAP_SYS_PTRACE" } : { reason };
 }
 
 function placeOf({ file, line, problem }: Problem): string {

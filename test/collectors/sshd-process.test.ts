@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from "node:fs";
+import { rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { expect } from "chai";
 import {
   configPathOf,
@@ -36,6 +36,20 @@ describe("sshd-process", () => {
     });
     const found = await findSshdPorts(pathsBelow(root));
     expect(found).to.deep.equal({ ports: [2222], source: "configuration", pid: 100, held: [] });
+  });
+
+  it("passes over an sshd of another network namespace", async () => {
+    const title = "sshd: sshd [listener] 0 of 10-100 startups\0";
+    const root = hostWith({
+      "proc/net/tcp": header,
+      "proc/5/net/tcp": header,
+      "proc/5/comm": "sshd\n",
+      "proc/5/cmdline": title,
+      "proc/6/comm": "sshd\n",
+      "proc/6/cmdline": title,
+    });
+    symlinkSync("../net", `${root}/proc/6/net`);
+    expect((await findSshdPorts(pathsBelow(root))).pid).to.equal(6);
   });
 
   it("takes 22 where nothing is known", async () => {
