@@ -31,6 +31,8 @@ export interface ConnectionsOptions {
 export const joinWindowMs = 1_000;
 /** An end is remembered for one to two turns. A socket in FIN_WAIT_2 can be reset for 60 s (tcp_fin_timeout). */
 const turnMs = 30_000;
+/** So far apart, by their own times, lines and events cannot tell the same end: a log read late holds hours in one tick. */
+const sameEndMs = 10_000;
 /** A longer gap between ticks means that this process did not run: it does not count against the join window. */
 const stalledMs = 5_000;
 const sweepMs = 60_000;
@@ -104,11 +106,14 @@ export class Connections {
   readonly #preauth = new Set<Connection>();
   readonly #ending = new Set<Connection>();
   readonly #ended = new Recent<string, Ended>(20_000);
-  readonly #endedPids = new Recent<number, true>(40_000);
+  /** To the time of the end. */
+  readonly #endedPids = new Recent<number, number>(40_000);
   #unkeyed = 0;
   /** No end without a port is remembered after this. */
   #portlessUntilMs = 0;
   #nowMs = 0;
+  /** Own time of the latest log record before which everything was told. */
+  #logMs = 0;
   #turnedMs = 0;
   #sweptMs = 0;
   #evicted = 0;
@@ -140,6 +145,7 @@ export class Connections {
   }
 
   handle(event: Event, record: LogRecord): void {
+    if (record.timeMs - this.#logMs > sameEndMs && isLog(record)) this.#tellBefore(record.timeMs);
     switch (event.kind) {
       case "sshd.connection":
         this.#begin(event.address, event.port, "banner", record);
@@ -210,11 +216,23 @@ export class Connections {
     }
   }
 
+  /** The log has moved on: no more lines come for ends long before. */
+  #tellBefore(logMs: number): void {
+    this.#logMs = logMs;
+    for (const connection of this.#ending) {
+      const { ending } = connection;
+      if (ending && (ending.logged || ending.sessionClosed) && logMs - ending.timeMs > sameEndMs) {
+        this.#tell(this.#settled(connection));
+      }
+    }
+  }
+
   /** JSON-safe: restored, it goes on exactly as if nothing had happened. */
   snapshot(): unknown {
     const rows = new Set([...this.#byKey.values(), ...this.#byPid.values(), ...this.#ending]);
     return {
       nowMs: this.#nowMs,
+      logMs: this.#logMs,
       turnedMs: this.#turnedMs,
       sweptMs: this.#sweptMs,
       portlessUntilMs: this.#portlessUntilMs,
@@ -234,6 +252,7 @@ export class Connections {
   restore(saved: unknown): void {
     const state = saved as {
       nowMs: number;
+      logMs: number;
       turnedMs: number;
       sweptMs: number;
       portlessUntilMs: number;
@@ -247,6 +266,7 @@ export class Connections {
       endedPids: unknown;
     };
     this.#nowMs = state.nowMs;
+    this.#logMs = state.logMs;
     this.#turnedMs = state.turnedMs;
     this.#sweptMs = state.sweptMs;
     this.#portlessUntilMs = state.portlessUntilMs;
@@ -269,12 +289,12 @@ export class Connections {
       connection = undefined;
     }
     if (!connection && key !== "") {
-      const ended = this.#ended.get(key);
+      const ended = this.#endedOf(key, record);
       if (ended && ended.pid === 0 && record.timeMs <= ended.timeMs) {
         // The kernel told this one's end before the log told its beginning.
         ended.pid = record.pid;
         ended.authenticated ||= phase === "session";
-        this.#endedPids.set(record.pid, true);
+        this.#endedPids.set(record.pid, record.timeMs);
         return;
       }
       this.#ended.delete(key);
@@ -359,11 +379,11 @@ export class Connections {
         return connection;
       }
     }
-    const ended = key === "" ? undefined : this.#ended.get(key);
+    const ended = key === "" ? undefined : this.#endedOf(key, record);
     const reused = ended && !ended.authenticated && differ(ended.pid, pid) && record.timeMs >= ended.timeMs;
     if (ended && !reused) {
       if (companion?.key === "") this.#forget(companion);
-      if (pid !== 0) this.#endedPids.set(pid, true);
+      if (pid !== 0) this.#endedPids.set(pid, record.timeMs);
       return undefined;
     }
     if (companion) {
@@ -375,7 +395,7 @@ export class Connections {
         return companion;
       }
     }
-    if (key === "" && pid !== 0 && this.#endedPids.get(pid)) return undefined;
+    if (key === "" && this.#endedBefore(pid, record)) return undefined;
     const connection = this.#add(key, address);
     connection.pid = pid;
     if (pid !== 0 && !companion) this.#byPid.set(pid, connection);
@@ -389,7 +409,7 @@ export class Connections {
       this.#vanish(connection, record);
       connection = undefined;
     }
-    const ended = this.#ended.get(key);
+    const ended = this.#endedOf(key, record);
     if (!connection && ended?.pid === 0 && !ended.authenticated && record.timeMs <= ended.timeMs) return;
     connection ??= this.#add(key, address);
     const ending = connection.ending ?? this.#startEnding(connection, record);
@@ -402,20 +422,21 @@ export class Connections {
   #sessionClosed(record: LogRecord): void {
     const connection = this.#byPid.get(record.pid);
     if (connection) {
-      const ending = connection.ending ?? this.#adoptNameless(connection) ?? this.#startEnding(connection, record);
+      const ending =
+        connection.ending ?? this.#adoptNameless(connection, record) ?? this.#startEnding(connection, record);
       ending.sessionClosed = true;
       return;
     }
-    if (this.#endedPids.get(record.pid)) return;
+    if (this.#endedBefore(record.pid, record)) return;
     // A session from before the start. Its own line, if it had one, came just before from the child's pid.
     let latest: Ending | undefined;
     for (const { ending, phase } of this.#ending) {
       const postauth = !ending?.phase || ending.phase === "session";
-      if (ending && !phase && postauth && !ending.sessionClosed) latest = ending;
+      if (ending && !phase && postauth && !ending.sessionClosed && near(ending.timeMs, record.timeMs)) latest = ending;
     }
     if (latest) {
       latest.sessionClosed = true;
-      if (record.pid !== 0) this.#endedPids.set(record.pid, true);
+      if (record.pid !== 0) this.#endedPids.set(record.pid, record.timeMs);
       return;
     }
     const unseen = this.#add("", undefined);
@@ -424,12 +445,12 @@ export class Connections {
   }
 
   /** Up to 7.6 the child's timeout and write errors have no address, and its pid is linked only at VERBOSE. */
-  #adoptNameless(connection: Connection): Ending | undefined {
+  #adoptNameless(connection: Connection, record: LogRecord): Ending | undefined {
     if (this.#unkeyed === 0) return undefined;
     for (const other of this.#ending) {
       const ending = other.ending;
       if (!ending || other.key !== "" || other.address !== undefined || other.phase) continue;
-      if (ending.phase && ending.phase !== "session") continue;
+      if ((ending.phase && ending.phase !== "session") || !near(ending.timeMs, record.timeMs)) continue;
       this.#merge(other, connection);
       return ending;
     }
@@ -440,7 +461,7 @@ export class Connections {
   #crashed(pid: number, address: string | undefined, told: boolean, record: LogRecord): void {
     let connection = pid === 0 ? undefined : this.#byPid.get(pid);
     if (!connection) {
-      if (!told || this.#endedPids.get(pid)) return;
+      if (!told || this.#endedBefore(pid, record)) return;
       connection = this.#add("", address);
       connection.pid = pid;
       if (pid !== 0) this.#byPid.set(pid, connection);
@@ -459,7 +480,7 @@ export class Connections {
       this.#tell(connection);
       connection = undefined;
     } else if (!connection) {
-      const ended = this.#ended.get(key);
+      const ended = this.#endedOf(key, record);
       if (ended && !(received && ended.received)) {
         ended.received ||= received;
         return;
@@ -468,7 +489,7 @@ export class Connections {
     if (!connection) {
       // An answer to a stray segment, where no connection was or none is left, ends nothing.
       if (!received && answers.has(event.reason ?? "not_specified")) return;
-      const portless = this.#nowMs <= this.#portlessUntilMs ? this.#ended.get(event.address) : undefined;
+      const portless = this.#nowMs <= this.#portlessUntilMs ? this.#endedOf(event.address, record) : undefined;
       if (portless && portless.unclaimed > 0) {
         portless.unclaimed--;
         return;
@@ -492,7 +513,7 @@ export class Connections {
     for (const other of this.#ending) {
       if ((other.key === "") === portless) continue;
       const [line, reset] = portless ? [connection, other] : [other, connection];
-      if (isUntoldReset(reset)) {
+      if (isUntoldReset(reset) && near(line.ending?.timeMs ?? 0, reset.ending?.timeMs ?? 0)) {
         const same = line.address === addressOf(reset.key);
         if (same || (windowOver && isNamelessReset(line) && reset.ending?.received)) {
           this.#merge(line, reset);
@@ -511,7 +532,7 @@ export class Connections {
       if (into.pid === 0) into.pid = from.pid;
       else if (into.childPid === 0) into.childPid = from.pid;
       if (into.pid === from.pid || into.childPid === from.pid) this.#byPid.set(from.pid, into);
-      else this.#endedPids.set(from.pid, true);
+      else this.#endedPids.set(from.pid, into.ending?.timeMs ?? 0);
     }
     const { ending } = from;
     if (!ending) return;
@@ -616,8 +637,8 @@ export class Connections {
 
   #remember(connection: Connection, ending: Ending): void {
     const { key, pid, childPid } = connection;
-    if (pid !== 0) this.#endedPids.set(pid, true);
-    if (childPid !== 0) this.#endedPids.set(childPid, true);
+    if (pid !== 0) this.#endedPids.set(pid, ending.timeMs);
+    if (childPid !== 0) this.#endedPids.set(childPid, ending.timeMs);
     const authenticated = connection.phase === "session" || ending.sessionClosed;
     if (key !== "") {
       this.#ended.set(key, { timeMs: ending.timeMs, pid, authenticated, received: ending.received, unclaimed: 0 });
@@ -626,6 +647,17 @@ export class Connections {
       this.#ended.set(connection.address, { timeMs: ending.timeMs, pid, authenticated, received: false, unclaimed });
       this.#portlessUntilMs = this.#nowMs + 2 * turnMs;
     }
+  }
+
+  /** What ended under this key lately, by the record's own time. */
+  #endedOf(key: string, { timeMs }: LogRecord): Ended | undefined {
+    const ended = this.#ended.get(key);
+    return ended && timeMs - ended.timeMs <= 2 * turnMs ? ended : undefined;
+  }
+
+  #endedBefore(pid: number, { timeMs }: LogRecord): boolean {
+    const endMs = pid === 0 ? undefined : this.#endedPids.get(pid);
+    return endMs !== undefined && timeMs - endMs <= 2 * turnMs;
   }
 
   #evict(connection: Connection): void {
@@ -681,6 +713,9 @@ function isUntoldReset({ phase, ending }: Connection): boolean {
   return phase === undefined && ending !== undefined && !ending.logged && (ending.received || ending.sent);
 }
 
+/** sshd's own log; the kernel's is read apart from it. */
+const isLog = ({ source }: LogRecord): boolean => source === "journal" || source === "logfile";
+const near = (oneMs: number, otherMs: number): boolean => Math.abs(oneMs - otherMs) <= sameEndMs;
 const differ = (one: number, other: number): boolean => one !== 0 && other !== 0 && one !== other;
 
 /** A copy that does not keep the chunk it was cut from alive. */

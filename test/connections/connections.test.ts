@@ -270,6 +270,29 @@ describe("connections: not seen from the start", () => {
   });
 });
 
+describe("connections: hours of log in one tick", () => {
+  const hour = 3_600;
+
+  it("joins only lines whose own times are near", () => {
+    const scene = new Scene()
+      .at(0, ended("closed"), 10, { ago: 5 * hour })
+      .at(0, sessionClosed, 99, { ago: 4 * hour })
+      .at(0, nameless("reset", { phase: "banner" }), 12, { ago: 3 * hour })
+      .at(0, ended("reset", another), 12, { ago: 2 * hour });
+    expect(scene.told()).to.deep.equal(["banner closed", "unknown closed", "banner reset", "banner reset"]);
+  });
+
+  it("knows a port or process used again later", () => {
+    const scene = new Scene()
+      .at(0, accepted(), 10, { ago: 5 * hour })
+      .at(0, ended("disconnect"), 11, { ago: 4 * hour })
+      .at(0, sessionClosed, 10, { ago: 4 * hour })
+      .at(0, ended("closed", { phase: "kex" }), 20, { ago: 3 * hour })
+      .at(0, ended("closed", { phase: "kex" }), 20, { ago: 2 * hour });
+    expect(scene.told()).to.deep.equal(["session disconnect", "kex closed", "kex closed"]);
+  });
+});
+
 describe("connections: restart and stalls", () => {
   it("keeps a pending join over a restart, however long it took", () => {
     const scene = session().at(5, resetReceived()).restart(3_600_000);
