@@ -1,9 +1,10 @@
 /** Every sample means what stands above it; every pattern has a sample; no two patterns match one line. */
 import { expect } from "chai";
+import { readSampleFile } from "../../src/kit/message-samples.ts";
 import type { Pattern } from "../../src/model/parser.ts";
 import type { LogRecord } from "../../src/model/record.ts";
 import { parse, parsers } from "../../src/parsers/index.ts";
-import { readSampleFile, readSamples } from "./samples.ts";
+import { readSamples } from "./samples.ts";
 
 /** Generous: a line takes microseconds; only a runaway expression takes this long. */
 const lineLimitMs = 100;
