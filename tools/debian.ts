@@ -25,12 +25,20 @@ export interface Tool {
 /** `machine`: this machine's own release. */
 export type Suite = "machine" | "bookworm" | "trixie" | "sid";
 
-/** What is fetched together. `alone`: without its dependencies (static or libc only); `before`: its older packages. */
+/**
+ * What is fetched together. `alone`: without its dependencies (static or libc only); `before`: its older packages;
+ * `data`: a folder whose files the program looks for by absolute path.
+ */
 const groups = {
   prometheus: { packages: ["prometheus"], alone: true, programs: ["prometheus"] },
   // Part of prometheus until trixie, a package of its own since.
   promtool: { packages: ["promtool"], before: ["prometheus"], alone: true, programs: ["promtool"] },
-  alertmanager: { packages: ["prometheus-alertmanager"], alone: true, programs: ["prometheus-alertmanager", "amtool"] },
+  alertmanager: {
+    packages: ["prometheus-alertmanager"],
+    alone: true,
+    data: "usr/share",
+    programs: ["prometheus-alertmanager", "amtool"],
+  },
   "node-exporter": { packages: ["prometheus-node-exporter"], alone: true, programs: ["prometheus-node-exporter"] },
   mtail: { packages: ["mtail"], alone: true, programs: ["mtail"] },
   "journal-remote": { packages: ["systemd-journal-remote"], programs: ["systemd-journal-remote"] },
@@ -65,6 +73,7 @@ interface Group {
   readonly packages: readonly string[];
   readonly before?: readonly string[];
   readonly alone?: boolean;
+  readonly data?: string;
   readonly programs: readonly string[];
 }
 type GroupName = keyof typeof groups;
@@ -82,7 +91,9 @@ export async function debian(program: Program, suite: Suite = "machine"): Promis
   const release = suite === "machine" ? own : suite;
   const root = join(cache, release, name);
   if (!(await exists(root))) await locked(join(cache, release), () => fetchGroup(name, release, own, root));
-  return toolIn(root, program, release === own);
+  const tool = await toolIn(root, program, release === own);
+  const { data }: Group = groups[name];
+  return data === undefined ? tool : { ...tool, path: await overlaid(tool, program, data) };
 }
 
 /** The same in mocha: skips with the reason, and throws in CI. */
@@ -315,7 +326,9 @@ async function toolIn(root: string, program: string, own: boolean): Promise<Tool
   ]);
   if (loader !== undefined && path.startsWith(root)) {
     const wrapper = join(root, "run", program);
-    if (!(await exists(wrapper))) await writeWrapper(wrapper, loader, libraries, path);
+    if (!(await exists(wrapper))) {
+      await writeScript(wrapper, `exec "${loader}" --library-path "${libraries.join(":")}" "${path}" "$@"`);
+    }
     return { path: wrapper, env, root };
   }
   if (libraries.length === 0) return { path, env, root };
@@ -327,15 +340,20 @@ async function toolIn(root: string, program: string, own: boolean): Promise<Tool
   };
 }
 
-async function writeWrapper(
-  wrapper: string,
-  loader: string,
-  libraries: readonly string[],
-  path: string,
-): Promise<void> {
+/** A wrapper that starts it in a mount namespace of its own, with its data laid over this machine's folder. */
+async function overlaid({ path, root }: Tool, program: string, data: string): Promise<string> {
+  const wrapper = join(root, "run", program);
+  const user = process.getuid?.() === 0 ? "" : "--user --map-root-user ";
+  const mount = `mount -t overlay overlay -o "lowerdir=${join(root, data)}:/${data}" "/${data}"`;
+  const line = `exec unshare --mount ${user}sh -c '${mount} && exec "$0" "$@"' "${path}" "$@"`;
+  if (!(await exists(wrapper))) await writeScript(wrapper, line);
+  return wrapper;
+}
+
+async function writeScript(wrapper: string, line: string): Promise<void> {
   await mkdir(join(wrapper, ".."), { recursive: true });
   const fresh = `${wrapper}.${process.pid}`;
-  await writeFile(fresh, `#!/bin/sh\nexec "${loader}" --library-path "${libraries.join(":")}" "${path}" "$@"\n`);
+  await writeFile(fresh, `#!/bin/sh\n${line}\n`);
   await chmod(fresh, 0o755);
   await rename(fresh, wrapper);
 }
