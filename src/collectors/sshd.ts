@@ -213,8 +213,7 @@ export function parseOpenFilesLimit(text: string, path: string): number | undefi
 
 /** The best source that this host grants, for the listener `pid`. Throws on a configuration that cannot be read as one. */
 export async function readSettings(paths: HostPaths, pid: number | undefined, signal: AbortSignal): Promise<Settings> {
-  const cmdline = pid === undefined ? "" : (readKernelFile(join(paths.procfs, String(pid), "cmdline")) ?? "");
-  const config = configPathOf(cmdline);
+  const config = pid === undefined ? undefined : configOf(join(paths.procfs, String(pid)));
   const missing: Missing[] = [];
   const program = paths.rootfs === "/" ? programs.find(existsSync) : undefined;
   for (const [source, option] of program === undefined ? [] : asking) {
@@ -234,6 +233,12 @@ export async function readSettings(paths: HostPaths, pid: number | undefined, si
     missing.push({ reason: (error as Error).message, grant: "let the exporter read sshd_config" });
   }
   return { source: "built_in", settings: builtInSettings, missing };
+}
+
+/** Only root's word is taken for which file to read: anybody may call a process sshd. */
+function configOf(folder: string): string | undefined {
+  if (statSync(folder, { throwIfNoEntry: false })?.uid !== 0) return undefined;
+  return configPathOf(readKernelFile(join(folder, "cmdline")) ?? "");
 }
 
 function settingSamples({ source, settings }: Settings): Sample[] {

@@ -1,11 +1,13 @@
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { type AddressInfo, connect, createServer } from "node:net";
+import { join } from "node:path";
 import { expect } from "chai";
-import { parseOpenFilesLimit, sshd } from "../../src/collectors/sshd.ts";
+import { parseOpenFilesLimit, type readSettings, sshd } from "../../src/collectors/sshd.ts";
 import { findSshdPorts } from "../../src/collectors/sshd-process.ts";
 import type { HostPaths, Reading } from "../../src/model/collector.ts";
+import { debianOr, type Tool } from "../../tools/debian.ts";
 import { skip } from "../../tools/skip.ts";
 import { startSshd } from "../kernel/sshd.ts";
 import { contextOf, healthyHost, hostWith, pathsBelow, table, thisHost, until } from "./fixture-host.ts";
@@ -125,6 +127,39 @@ describe("sshd", () => {
     );
   });
 
+  describe("asking a real sshd", () => {
+    for (const [suite, config, source, expected] of [
+      [
+        "machine",
+        "MaxStartups 3:50:7\nPort 2222\n",
+        "sshd_t",
+        { ports: [2222], maxStartups: { begin: 3, rate: 50, full: 7 } },
+      ],
+      [
+        "trixie",
+        "PerSourceMaxStartups 4\n",
+        "sshd_t",
+        { ports: [22], perSourceMaxStartups: 4, perSourcePenalties: true },
+      ],
+      [
+        "trixie",
+        "HostKey /nonexistent\n",
+        "sshd_g",
+        { ports: [22], perSourceMaxStartups: "none", perSourcePenalties: true },
+      ],
+      ["machine", "HostKey /nonexistent\nLoginGraceTime 30\n", "sshd_config", { loginGraceSeconds: 30 }],
+    ] as const) {
+      it(`takes ${source} of ${suite}'s with ${JSON.stringify(config)}`, async function () {
+        this.timeout(600_000);
+        if (process.getuid?.() !== 0) return skip(this, "needs root: a mount namespace");
+        const tool = await debianOr(this, "sshd", suite);
+        const answer = await settingsOn(tool, config);
+        expect(answer.source, JSON.stringify(answer.missing)).to.equal(source);
+        expect(answer.settings).to.deep.include(expected);
+      });
+    }
+  });
+
   describe("with a real sshd on loopback", () => {
     let port = 0;
     let server: Awaited<ReturnType<typeof startSshd>>;
@@ -186,6 +221,32 @@ describe("sshd", () => {
     });
   });
 });
+
+/** What readSettings says on a machine with this sshd and configuration: a mount namespace of our own. */
+async function settingsOn(
+  { path, root, env }: Tool,
+  config: string,
+): Promise<Awaited<ReturnType<typeof readSettings>>> {
+  const folder = hostWith({
+    "etc/passwd": "root:x:0:0::/root:/bin/sh\nsshd:x:65534:65534::/run/sshd:/usr/sbin/nologin\n",
+    "etc/ssh/sshd_config": config,
+  });
+  mkdirSync(`${folder}/sbin`);
+  // A wrapper starts a program of another release; sshd of our own is the program itself.
+  if (path.startsWith(`${root}/run/`)) symlinkSync(path, `${folder}/sbin/sshd`);
+  else copyFileSync(path, `${folder}/sbin/sshd`);
+  execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", `${folder}/etc/ssh/ssh_host_ed25519_key`]);
+  const script = `mount -t overlay overlay -o lowerdir=${folder}/etc:/etc /etc
+mount -t overlay overlay -o lowerdir=${folder}/sbin:/usr/sbin /usr/sbin
+mount -t tmpfs tmpfs /run && mkdir -m 755 /run/sshd
+exec "$0" --import=tsx --input-type=module -e "$1"`;
+  const ask = `import { readSettings } from ${JSON.stringify(join(import.meta.dirname, "../../src/collectors/sshd.ts"))};
+console.log(JSON.stringify(await readSettings(${JSON.stringify(thisHost)}, undefined, new AbortController().signal)));`;
+  const args = ["--mount", "sh", "-ec", script, process.execPath, ask];
+  return JSON.parse(
+    execFileSync("unshare", args, { env: env as NodeJS.ProcessEnv, encoding: "utf8", timeout: 30_000 }),
+  );
+}
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, "::1");
