@@ -1,13 +1,15 @@
 /** `npm run kit`: writes the generated files. Everything else in src/kit is pure. */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { parse } from "yaml";
 import { alertFiles } from "./alert-files.ts";
+import { docFiles } from "./doc-files.ts";
+import { readSampleFile, type Sample } from "./message-samples.ts";
 import { defaultSettings, withThresholds } from "./settings.ts";
 
 const usage = `usage: npm run kit -- [options]
-  --out DIR            where to write (default: this project)
+  --out DIR            where to write the alert files (default: this project, with its docs)
   --selector MATCHERS  label matchers for every series: 'job="ssh"'
   --thresholds FILE    YAML: cause, name, number (see alerts/thresholds.yml)
   --runbook-base URL   where the runbooks are served
@@ -32,11 +34,19 @@ try {
     const plain = { ...defaultSettings, matchers: values.selector, timeScale, runbookBase: values["runbook-base"] };
     const settings =
       values.thresholds === undefined ? plain : withThresholds(plain, parse(readFileSync(values.thresholds, "utf8")));
-    for (const [path, text] of alertFiles(settings)) write(join(values.out, path), text);
+    const files = values.out === "." ? [...alertFiles(settings), ...docFiles(readSamples())] : alertFiles(settings);
+    for (const [path, text] of files) write(join(values.out, path), text);
   }
 } catch (error) {
   process.stderr.write(`kit: ${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = 2;
+}
+
+/** The annotated samples of this project's own tests: docs/messages.md shows them. */
+function readSamples(): readonly Sample[] {
+  const folder = "test/fixtures/messages";
+  const names = readdirSync(folder).filter((name) => name.endsWith(".txt"));
+  return names.sort().flatMap((name) => readSampleFile(name, readFileSync(join(folder, name), "utf8")));
 }
 
 function write(path: string, text: string): void {
