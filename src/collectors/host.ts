@@ -2,9 +2,10 @@
  * What host this is, once at start and in the background: kernel, distribution, virtualization and cloud vendor, by the
  * systeminformation package (uname, /etc/os-release, DMI). Cloud limits are judged only where there is a cloud.
  */
-import { osInfo, system } from "systeminformation";
+import { join } from "node:path";
 import type { Collector, CollectorContext, CollectorModule } from "../model/collector.ts";
 import type { Sample } from "../model/metric.ts";
+import { readKernelFile } from "./kernel-file.ts";
 
 export const clouds = [
   "aws",
@@ -34,7 +35,7 @@ export const host: CollectorModule = {
   create: createHost,
 };
 
-function createHost({ onWarning }: CollectorContext): Collector {
+function createHost({ paths, onWarning }: CollectorContext): Collector {
   let samples: readonly Sample[] | undefined;
   return {
     read() {
@@ -43,7 +44,9 @@ function createHost({ onWarning }: CollectorContext): Collector {
     },
     async run() {
       try {
-        samples = [hostInfo(await osInfo(), await system())];
+        const { osInfo, system } = await import("systeminformation"); // large, and not needed by any other command
+        const facts = { ...(await osInfo()), ...distributionOf(paths.rootfs) };
+        samples = [hostInfo(facts, await system())];
       } catch (error) {
         onWarning("cannot read host facts", { error: String(error) });
       }
@@ -61,6 +64,17 @@ export interface SystemFacts {
   readonly model: string;
   readonly virtual: boolean;
   readonly virtualHost?: string;
+}
+
+/** In a container the package sees the container's distribution: the host's is below its root (os-release(5)). */
+function distributionOf(rootfs: string): Partial<OsFacts> {
+  if (rootfs === "/") return {};
+  const text = readKernelFile(join(rootfs, "etc/os-release")) ?? readKernelFile(join(rootfs, "usr/lib/os-release"));
+  return text === undefined ? {} : { distro: field(text, "NAME"), release: field(text, "VERSION_ID") };
+}
+
+function field(text: string, name: string): string {
+  return new RegExp(`^${name}=["']?(.*?)["']?$`, "m").exec(text)?.[1] ?? "";
 }
 
 /** Pure: the package's facts to the info sample. */

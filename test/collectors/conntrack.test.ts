@@ -1,5 +1,8 @@
+import { spawnSync } from "node:child_process";
 import { expect } from "chai";
 import { conntrack, parseConntrackS, parseConntrackStat } from "../../src/collectors/conntrack.ts";
+import { debianOr } from "../../tools/debian.ts";
+import { skip } from "../../tools/skip.ts";
 import { contextOf, fakeProgram, healthyHost, hostWith, pathsBelow, table, until, withPath } from "./fixture-host.ts";
 
 const withoutStat = {
@@ -83,6 +86,19 @@ describe("conntrack", () => {
       "found=0 invalid=0 insert=0 insert_failed=0 drop=17 early_drop=2 error=0 search_restart=0 clash_resolve=1 chaintoolong=0";
     const sums = parseConntrackS(`cpu=0   \t${line} \ncpu=1   \t${line} \n`);
     expect([sums.get("drop"), sums.get("early_drop"), sums.get("clash_resolve")]).to.deep.equal([34, 4, 2]);
+  });
+
+  it("reads what the real conntrack -S says", async function () {
+    const tool = await debianOr(this, "conntrack");
+    const answer = spawnSync(tool.path, ["-S"], { env: tool.env as NodeJS.ProcessEnv, encoding: "utf8" });
+    if (answer.status !== 0) return skip(this, `conntrack -S: ${answer.stderr.trim()}`);
+    expect(parseConntrackS(answer.stdout)).to.include.keys(
+      "drop",
+      "early_drop",
+      "insert_failed",
+      "invalid",
+      "search_restart",
+    );
   });
 
   for (const text of ["", "conntrack v1.4.7\n", "cpu=0 drop=x\n"]) {

@@ -1,7 +1,7 @@
 import { release } from "node:os";
 import { expect } from "chai";
 import { cloudOf, host, hostInfo } from "../../src/collectors/host.ts";
-import { contextOf, thisHost } from "./fixture-host.ts";
+import { contextOf, healthyHost, pathsBelow, thisHost } from "./fixture-host.ts";
 
 describe("host", () => {
   it("reads this machine once, in the background", async () => {
@@ -12,6 +12,16 @@ describe("host", () => {
     const labels = reading.status === "ok" ? reading.samples[0]?.labels : undefined;
     expect(labels).to.include({ kernel: release() });
     expect(Object.keys(labels ?? {})).to.deep.equal(host.metrics[0]?.labels);
+  });
+
+  it("names the distribution below the root, not the container's", async () => {
+    const collector = host.create(contextOf(pathsBelow(healthyHost)));
+    await collector.run?.(new AbortController().signal);
+    const reading = await collector.read();
+    expect(reading.status === "ok" && reading.samples[0]?.labels).to.include({
+      distribution: "Debian GNU/Linux",
+      distribution_version: "13",
+    });
   });
 
   // Manufacturer and product as the vendors' DMI tables have them.

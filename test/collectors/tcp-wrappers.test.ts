@@ -17,6 +17,11 @@ describe("elf-needed", () => {
     expect(readNeeded(`${root}/usr/sbin/sshd`)).to.include("libwrap.so.0");
   });
 
+  it("finds libwrap in Debian 13's sshd or sshd-session", async function () {
+    const { root } = await debianOr(this, "sshd", "trixie");
+    expect(isLinked({ ...pathsBelow(root), procfs: "/nonexistent" }, undefined)).to.equal(true);
+  });
+
   it("finds the C library in this very program", () => {
     expect(readNeeded(process.execPath).some((name) => name.startsWith("libc."))).to.equal(true);
   });
