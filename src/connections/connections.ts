@@ -297,7 +297,7 @@ export class Connections {
         this.#endedPids.set(record.pid, record.timeMs);
         return;
       }
-      this.#ended.delete(key);
+      if (ended) this.#ended.delete(key);
     }
     connection ??= this.#add(key, address);
     if (connection.phase !== "session" && !(connection.phase === "auth" && phase === "banner")) {
@@ -326,6 +326,9 @@ export class Connections {
     if (before && before !== connection) this.#vanish(before, record);
     this.#endedPids.delete(pid);
     this.#byPid.set(pid, connection);
+    if (this.#byPid.size > 3 * this.#capacity) {
+      for (const displaced of oldest(this.#byPid.values(), this.#capacity)) this.#evict(displaced);
+    }
   }
 
   /** It ended and nobody said so: a session's end is told as what it looks like, anything else is only forgotten. */

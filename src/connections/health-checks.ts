@@ -54,8 +54,8 @@ export class HealthChecks {
 
   /** It went further than a probe does. */
   refute(peer: string): void {
-    this.#found.delete(peer);
-    this.#candidates.delete(peer);
+    if (this.#found.size > 0) this.#found.delete(peer);
+    if (this.#candidates.size > 0) this.#candidates.delete(peer);
   }
 
   sweep(nowMs: number): void {

@@ -351,6 +351,13 @@ describe("connections: bounds", () => {
     expect(session).to.equal(50_000);
   });
 
+  it("bounds what has a process id and no port", () => {
+    const scene = new Scene({ capacity: 100 });
+    for (let i = 1; i <= 1_000; i++) scene.at(0, { kind: "sshd.accepted", address: "192.0.2.1" }, i);
+    expect(scene.connections.evicted).to.equal(700);
+    expect(scene.at(1, sessionClosed, 1_000).told()).to.deep.equal(["session closed"]);
+  });
+
   it("tells a flood of 100,000 kernel resets once each", () => {
     const scene = new Scene();
     for (let i = 0; i < 100_000; i++) {
