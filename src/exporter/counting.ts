@@ -5,7 +5,7 @@
 import type { Sample } from "../model/metric.ts";
 import type { SourceName } from "../model/record.ts";
 import type { Batch, Position } from "../model/source.ts";
-import { parse } from "../parsers/index.ts";
+import { isTrusted, parse } from "../parsers/index.ts";
 import { Ledger, type LedgerOptions } from "../tallies/index.ts";
 import type { Committable } from "./committer.ts";
 import { Pipeline, type PipelineSnapshot } from "./pipeline.ts";
@@ -41,7 +41,7 @@ export class Counting implements Committable {
     this.#ledger = new Ledger(ledger);
     this.#sources = sources;
     this.#pipeline = new Pipeline(
-      parse,
+      { parse, isTrusted },
       {
         handle: (event, record) => {
           this.recentResets.add(event, record.timeMs);

@@ -7,6 +7,13 @@ import type { Sample } from "../model/metric.ts";
 import type { LogRecord, SourceName } from "../model/record.ts";
 import type { Batch, Position } from "../model/source.ts";
 
+/** What the pipeline needs of src/parsers. */
+export interface Reader {
+  parse(record: LogRecord): Event | undefined;
+  /** False: the record claims to come from a program that did not write it. */
+  isTrusted(record: LogRecord): boolean;
+}
+
 /** What the pipeline needs of the ledger (src/tallies). */
 export interface EventSink {
   handle(event: Event, record: LogRecord): void;
@@ -16,6 +23,7 @@ interface SourceCounts {
   records: number;
   lost: number;
   unmatched: number;
+  untrusted: number;
   /** Time of the last record by its own clock, ms; 0 before the first. */
   lastMs: number;
 }
@@ -28,16 +36,12 @@ export interface PipelineSnapshot {
 export class Pipeline {
   #positions: Partial<Record<SourceName, Position>> = {};
   #counts = new Map<SourceName, SourceCounts>();
-  readonly #parse: (record: LogRecord) => Event | undefined;
+  readonly #reader: Reader;
   readonly #sink: EventSink;
   readonly #onBroken: (error: unknown, record: LogRecord) => void;
 
-  constructor(
-    parse: (record: LogRecord) => Event | undefined,
-    sink: EventSink,
-    onBroken: (error: unknown, record: LogRecord) => void,
-  ) {
-    this.#parse = parse;
+  constructor(reader: Reader, sink: EventSink, onBroken: (error: unknown, record: LogRecord) => void) {
+    this.#reader = reader;
     this.#sink = sink;
     this.#onBroken = onBroken;
   }
@@ -53,9 +57,10 @@ export class Pipeline {
 
   #takeRecord(record: LogRecord, counts: SourceCounts): void {
     try {
-      const event = this.#parse(record);
-      if (event === undefined) counts.unmatched++;
-      else this.#sink.handle(event, record);
+      const event = this.#reader.parse(record);
+      if (event !== undefined) this.#sink.handle(event, record);
+      else if (this.#reader.isTrusted(record)) counts.unmatched++;
+      else counts.untrusted++;
     } catch (error) {
       counts.unmatched++;
       this.#onBroken(error, record);
@@ -69,12 +74,13 @@ export class Pipeline {
   /** `declaredLost`: what the logs themselves say was lost, by source. */
   samples(sources: readonly SourceName[], declaredLost: (source: SourceName) => number): Sample[] {
     return sources.flatMap((source) => {
-      const { records, lost, unmatched, lastMs } = this.#countsOf(source);
+      const { records, lost, unmatched, untrusted, lastMs } = this.#countsOf(source);
       const labels = { source };
       return [
         { name: "sshreset_source_records_total", labels, value: records },
         { name: "sshreset_source_lost_records_total", labels, value: lost + declaredLost(source) },
         { name: "sshreset_source_unmatched_records_total", labels, value: unmatched },
+        { name: "sshreset_source_untrusted_records_total", labels, value: untrusted },
         { name: "sshreset_source_last_record_timestamp_seconds", labels, value: lastMs / 1000 },
       ];
     });
@@ -97,7 +103,7 @@ export class Pipeline {
   #countsOf(source: SourceName): SourceCounts {
     let counts = this.#counts.get(source);
     if (counts === undefined) {
-      counts = { records: 0, lost: 0, unmatched: 0, lastMs: 0 };
+      counts = { records: 0, lost: 0, unmatched: 0, untrusted: 0, lastMs: 0 };
       this.#counts.set(source, counts);
     }
     return counts;

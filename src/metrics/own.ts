@@ -37,6 +37,12 @@ export const ownMetrics = [
     ...bySource,
   },
   {
+    name: "sshreset_source_untrusted_records_total",
+    help: "Records that claim to come from sshd, systemd or the kernel and that journald says were written by somebody else. They are not parsed. A plain file cannot tell.",
+    type: "counter",
+    ...bySource,
+  },
+  {
     name: "sshreset_source_lag_bytes",
     help: "Bytes that are written and not read yet. Trouble is a lag that does not fall, never an idle host.",
     type: "gauge",

@@ -33,7 +33,7 @@ describe("exporter/pipeline", () => {
   it("counts records, unmatched and lost ones, and keeps the position of the batch", () => {
     const { pipeline, seen, broken } = bench();
     pipeline.take("logfile", {
-      records: [record("known"), record("new"), record("throw"), record("known", 5000)],
+      records: [record("known"), record("new"), record("forged"), record("throw"), record("known", 5000)],
       position: { offset: 7 },
       lost: 2,
     });
@@ -41,9 +41,10 @@ describe("exporter/pipeline", () => {
     expect(broken).to.deep.equal(["throw"]);
     expect(pipeline.position("logfile")).to.deep.equal({ offset: 7 });
     expect(values(pipeline)).to.deep.equal({
-      records_total: 4,
+      records_total: 5,
       lost_records_total: 12,
       unmatched_records_total: 2,
+      untrusted_records_total: 1,
       last_record_timestamp_seconds: 5,
     });
   });
