@@ -25,7 +25,7 @@ type Family = 4 | 6;
 /** A NAT or a changed route moves the TTL by one or two. */
 const leastDifference = 3;
 const matchMs = 2_000;
-const checkEveryMs = 1_000;
+const checkEveryMs = 2_000;
 const presenceEveryMs = 60_000;
 const retryEveryMs = 10_000;
 const limits = { timeoutMs: 5_000, maxBytes: 16 * 1024 * 1024 };
@@ -58,14 +58,16 @@ export const resetTtl: CollectorModule = {
     let middlebox = 0;
     let compared = 0;
     let unknown = 0;
-    const judged = new Map<string, number>();
+    const judged = new Set<string>();
     let presentAtMs = 0;
     let failure: Error | undefined;
     let pending = true;
 
     const unjudged = (): readonly ReceivedReset[] => {
-      for (const [key, timeMs] of judged) if (context.nowMs() - timeMs > 300_000) judged.delete(key);
-      return (context.recentResets?.() ?? []).filter((reset) => !judged.has(keyOf(reset)));
+      const recent = context.recentResets?.() ?? [];
+      const keys = new Set(recent.map(keyOf));
+      for (const key of judged) if (!keys.has(key)) judged.delete(key);
+      return recent.filter((reset) => !judged.has(keyOf(reset)));
     };
 
     const check = async (signal: AbortSignal): Promise<void> => {
@@ -80,13 +82,15 @@ export const resetTtl: CollectorModule = {
         const suspected = ofFamily.some(
           (reset) => matching(odd, reset).length > 0 && matching(own, reset).length === 0,
         );
-        const segments = suspected ? await listSet(observerSets.segments, family, context.nowMs, signal) : [];
+        const segments = suspected
+          ? await listSet(observerSets.segments, family, context.nowMs, signal)
+          : new Map<string, never>();
         for (const reset of ofFamily) {
           const verdict = judge(reset, { own, odd, segments });
           if (verdict === "middlebox") middlebox += 1;
           if (verdict === "unknown") unknown += 1;
           else compared += 1;
-          judged.set(keyOf(reset), reset.timeMs);
+          judged.add(keyOf(reset));
         }
       }
     };
@@ -138,47 +142,40 @@ export const resetTtl: CollectorModule = {
   },
 };
 
-/** One address, port and TTL that the table has seen, last within `[lastMs, lastMs + 1000)`. */
-export interface TtlElement {
-  readonly address: string;
-  readonly port: number;
+/** A TTL that the table has seen, last within `[lastMs, lastMs + 1000)`. */
+export interface SeenTtl {
   readonly ttl: number;
   readonly lastMs: number;
 }
 
+/** The TTLs of each peer, by `peerKey`. */
+export type TtlSet = ReadonlyMap<string, readonly SeenTtl[]>;
+
 export interface TtlSets {
-  readonly own: readonly TtlElement[];
-  readonly odd: readonly TtlElement[];
-  readonly segments: readonly TtlElement[];
+  readonly own: TtlSet;
+  readonly odd: TtlSet;
+  readonly segments: TtlSet;
 }
 
 /** `unknown`: nothing to compare with. A reset with the peer's own TTL at the same time speaks for the peer. */
 export function judge(reset: ReceivedReset, sets: TtlSets): "peer" | "middlebox" | "unknown" {
   if (matching(sets.own, reset).length > 0) return "peer";
   const odd = matching(sets.odd, reset);
-  const own = sets.segments.filter(({ address, port }) => address === reset.address && port === reset.port);
+  const own = sets.segments.get(peerKey(reset.address, reset.port)) ?? [];
   if (odd.length === 0 || own.length === 0) return "unknown";
   const far = odd.every(({ ttl }) => own.every((segment) => Math.abs(segment.ttl - ttl) >= leastDifference));
   return far ? "middlebox" : "peer";
 }
 
-const matching = (elements: readonly TtlElement[], reset: ReceivedReset): readonly TtlElement[] =>
-  elements.filter(
-    ({ address, port, lastMs }) =>
-      address === reset.address &&
-      port === reset.port &&
-      reset.timeMs >= lastMs - matchMs &&
-      reset.timeMs < lastMs + 1000 + matchMs,
+const matching = (set: TtlSet, { address, port, timeMs }: ReceivedReset): readonly SeenTtl[] =>
+  (set.get(peerKey(address, port)) ?? []).filter(
+    ({ lastMs }) => timeMs >= lastMs - matchMs && timeMs < lastMs + 1000 + matchMs,
   );
 
-const keyOf = ({ timeMs, address, port }: ReceivedReset): string => `${timeMs} ${port} ${address}`;
+export const peerKey = (address: string, port: number): string => `${address} ${port}`;
+const keyOf = ({ timeMs, address, port }: ReceivedReset): string => `${timeMs} ${peerKey(address, port)}`;
 
-async function listSet(
-  set: ObserverSet,
-  family: Family,
-  nowMs: () => number,
-  signal: AbortSignal,
-): Promise<readonly TtlElement[]> {
+async function listSet(set: ObserverSet, family: Family, nowMs: () => number, signal: AbortSignal): Promise<TtlSet> {
   const text = await runCommand("nft", ["-j", "list", "set", "inet", observerTable, `${set.name}${family}`], {
     ...limits,
     signal,
@@ -187,19 +184,28 @@ async function listSet(
 }
 
 /** The elements in the output of `nft -j list set`. Throws where it has another form. */
-export function parseSet(text: string, timeoutSeconds: number, nowMs: number): readonly TtlElement[] {
+export function parseSet(text: string, timeoutSeconds: number, nowMs: number): TtlSet {
   const { nftables } = JSON.parse(text) as { nftables?: readonly { set?: { elem?: readonly unknown[] } }[] };
   const set = nftables?.find((object) => object.set !== undefined)?.set;
   if (set === undefined) throw new Error(`nft: no set in its answer: ${JSON.stringify(text.slice(0, 80))}`);
-  return (set.elem ?? []).map((element) => parseElement(element, timeoutSeconds, nowMs));
+  const peers = new Map<string, SeenTtl[]>();
+  for (const element of set.elem ?? []) {
+    const { address, port, ttl, expires } = parseElement(element);
+    const seen = { ttl, lastMs: nowMs - (timeoutSeconds - expires) * 1000 };
+    const key = peerKey(address, port);
+    const others = peers.get(key);
+    if (others === undefined) peers.set(key, [seen]);
+    else others.push(seen);
+  }
+  return peers;
 }
 
 /** `{"elem": {"val": {"concat": [ADDRESS, PORT, TTL]}, "expires": SECONDS}}`. */
-function parseElement(element: unknown, timeoutSeconds: number, nowMs: number): TtlElement {
+function parseElement(element: unknown): { address: string; port: number; ttl: number; expires: number } {
   const { elem } = element as { elem?: { val?: { concat?: readonly unknown[] }; expires?: unknown } };
   const [address, port, ttl] = elem?.val?.concat ?? [];
   const expires = elem?.expires;
   if (typeof address !== "string" || typeof port !== "number" || typeof ttl !== "number" || typeof expires !== "number")
     throw new Error(`nft: unknown form of an element: ${JSON.stringify(element).slice(0, 80)}`);
-  return { address, port, ttl, lastMs: nowMs - (timeoutSeconds - expires) * 1000 };
+  return { address, port, ttl, expires };
 }

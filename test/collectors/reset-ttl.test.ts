@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
-import { judge, parseSet, resetTtl, type TtlElement } from "../../src/collectors/reset-ttl.ts";
+import { judge, parseSet, peerKey, resetTtl, type SeenTtl, type TtlSet } from "../../src/collectors/reset-ttl.ts";
 import type { Reading } from "../../src/model/collector.ts";
 import { waitFor } from "../kernel/wait.ts";
 
@@ -15,14 +15,14 @@ const element = (address: string, port: number, ttl: number, expires: number): s
 describe("a set of the observing table", () => {
   it("gives address, port, TTL and when it was seen last", () => {
     const text = listed(`, "elem": [${element("127.0.0.1", 58236, 64, 29)}, ${element("127.0.0.1", 58250, 63, 10)}]`);
-    expect(parseSet(text, 30, 100_000)).to.deep.equal([
-      { address: "127.0.0.1", port: 58236, ttl: 64, lastMs: 99_000 },
-      { address: "127.0.0.1", port: 58250, ttl: 63, lastMs: 80_000 },
+    expect([...parseSet(text, 30, 100_000)]).to.deep.equal([
+      ["127.0.0.1 58236", [{ ttl: 64, lastMs: 99_000 }]],
+      ["127.0.0.1 58250", [{ ttl: 63, lastMs: 80_000 }]],
     ]);
   });
 
   it("may be empty", () => {
-    expect(parseSet(listed(""), 30, 0)).to.deep.equal([]);
+    expect(parseSet(listed(""), 30, 0).size).to.equal(0);
   });
 
   it("of another form is an error that quotes it", () => {
@@ -36,17 +36,21 @@ describe("a set of the observing table", () => {
 
 describe("a reset's verdict", () => {
   const reset = { address: "192.0.2.1", port: 50_000, timeMs: 10_000 };
-  const seen = (ttl: number, lastMs = 9_500, port = 50_000): TtlElement => ({
-    address: "192.0.2.1",
-    port,
-    ttl,
-    lastMs,
-  });
-  const sets = (more: { own?: TtlElement[]; odd?: TtlElement[]; segments?: TtlElement[] }) => ({
-    own: [],
-    odd: [],
-    segments: [],
-    ...more,
+  interface Element extends SeenTtl {
+    readonly port: number;
+  }
+  const seen = (ttl: number, lastMs = 9_500, port = 50_000): Element => ({ port, ttl, lastMs });
+  const setOf = (elements: readonly Element[] = []): TtlSet =>
+    new Map(
+      [...new Set(elements.map(({ port }) => port))].map((port) => [
+        peerKey(reset.address, port),
+        elements.filter((element) => element.port === port),
+      ]),
+    );
+  const sets = (given: { own?: Element[]; odd?: Element[]; segments?: Element[] }) => ({
+    own: setOf(given.own),
+    odd: setOf(given.odd),
+    segments: setOf(given.segments),
   });
 
   for (const [what, given, verdict] of [

@@ -4,14 +4,14 @@
  */
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import { joinWindowMs } from "../../src/connections/connections.ts";
 import { debianOr, type Tool } from "../../tools/debian.ts";
 import { skip } from "../../tools/skip.ts";
-import { type Lab, labProblem, type Namespace, openLab } from "../netns.ts";
+import { type Lab, labProblem, type Namespace, openLab, setInNamespace } from "../netns.ts";
 import { type LabSshd, type SshdOptions, startSshd } from "./sshd.ts";
 import { mountTracefs, type TracefsMount } from "./tracefs.ts";
 import { waitFor } from "./wait.ts";
@@ -26,6 +26,7 @@ describe("the exporter on real faults", function () {
   let tracefs: TracefsMount;
   let nft: Tool;
   let state: string;
+  let bin: string;
   const table: (readonly string[])[] = [];
 
   before(async function () {
@@ -40,7 +41,13 @@ describe("the exporter on real faults", function () {
       skip(this, String(error));
     }
     state = mkdtempSync(join(tmpdir(), "ssh-reset-exporter-state-"));
+    bin = join(state, "bin");
+    mkdirSync(bin);
+    const libraries = nft.env["LD_LIBRARY_PATH"] ?? "";
+    writeFileSync(join(bin, "nft"), `#!/bin/sh\nLD_LIBRARY_PATH=${libraries} exec ${nft.path} "$@"\n`);
+    chmodSync(join(bin, "nft"), 0o755);
     lab = await openLab();
+    await setInNamespace(lab.client, "net/ipv4/ip_default_ttl", 128);
   });
   after(() => {
     lab?.close();
@@ -77,7 +84,7 @@ describe("the exporter on real faults", function () {
     for (const [series, value] of after) {
       const [, name = ""] = /^sshreset_(\w+)/.exec(series) ?? [];
       if (
-        !/^(connections_(ended|dropped)|tcp_resets_|tcp_wrappers_refusals|tcp_established_resets|source_lost|source_unmatched)/.test(
+        !/^(connections_(ended|dropped)|tcp_resets|middlebox|resets_ttl|tcp_wrappers_refusals|tcp_established_resets|source_(lost|unmatched))/.test(
           name,
         )
       )
@@ -101,16 +108,20 @@ describe("the exporter on real faults", function () {
   }
 
   async function startExporter(sshd: LabSshd): Promise<Running> {
+    const env = { ...process.env, PATH: `${bin}:${process.env["PATH"]}` };
     const folder = mkdtempSync(join(state, "run-"));
-    const exporter = lab.server.start(process.execPath, [
-      "--import=tsx",
-      join(root, "src/cli/main.ts"),
+    const command = ["--import=tsx", join(root, "src/cli/main.ts")];
+    const [code] = await once(lab.server.start(process.execPath, [...command, "observe", "install"], env), "close");
+    expect(code, "observe install").to.equal(0);
+    const flags = [
       `--path.tracefs=${tracefs.path}`,
       `--state.directory=${folder}`,
       "--source.tcp-trace",
       `--source.logfile=${sshd.logFile}`,
+      "--collector.reset-ttl",
       "--web.listen-address=127.0.0.1:9000",
-    ]);
+    ];
+    const exporter = lab.server.start(process.execPath, [...command, ...flags], env);
     let said = "";
     exporter.stderr?.on("data", (chunk: Buffer) => {
       said += chunk.toString();
@@ -217,6 +228,8 @@ describe("the exporter on real faults", function () {
         expect(total(changes, /^connections_ended/)).to.equal(20);
         expect(total(changes, /^connections_ended.*outcome="reset"/)).to.equal(20);
         expect(total(changes, /^source_(lost|unmatched)/)).to.equal(0);
+        expect(total(changes, /^resets_ttl_compared/)).to.equal(20);
+        expect(total(changes, /^middlebox/)).to.equal(0);
       });
 
     it("ss -K at the client", async () => {
@@ -253,6 +266,7 @@ describe("the exporter on real faults", function () {
       });
       expect(total(changes, /^tcp_resets_received/)).to.equal(1);
       expect(changes['connections_ended_total{phase="session",outcome="reset",peer_class="known"}']).to.equal(1);
+      expect(total(changes, /^middlebox_resets/)).to.equal(1);
       expect(total(changes, /^connections_ended/)).to.equal(1);
     });
   });
