@@ -19,8 +19,10 @@ function bench() {
     if (message === "throw") throw new Error("broken");
     return message === "known" ? { kind: "noted" } : undefined;
   };
-  const pipeline = new Pipeline(parse, { handle: (event) => seen.push(event) }, (_error, { message }) =>
-    broken.push(message),
+  const pipeline = new Pipeline(
+    { parse, isTrusted: ({ message }) => message !== "forged" },
+    { handle: (event) => seen.push(event) },
+    (_error, { message }) => broken.push(message),
   );
   return { pipeline, seen, broken };
 }
