@@ -5,10 +5,11 @@
  * Source: OpenSSH sshd.c, sshd-session.c, packet.c, serverloop.c, kex.c (who logs what with which pid); pam_unix(8);
  * the kernel's tcp_receive_reset and tcp_send_reset trace events.
  */
-import type { ConnectionEnd, Outcome, PeerClass, Phase } from "../model/connection.ts";
+import type { ConnectionEnd, PeerClass } from "../model/connection.ts";
 import type { Event, SshdEnded, TcpResetEvent } from "../model/event.ts";
 import type { LogRecord } from "../model/record.ts";
-import { Recent } from "./recent.ts";
+import { detached, oldest, Recent } from "./bounded.ts";
+import { type Connection, detailOf, type Ending, outcomeOf, phaseOf } from "./verdict.ts";
 
 /** What the end rests on, beside its own text. */
 export interface EndEvidence {
@@ -28,7 +29,7 @@ export interface ConnectionsOptions {
 }
 
 /** How long an end waits for its other lines and events; wall time between ticks. */
-export const joinWindowMs = 1_000;
+const joinWindowMs = 1_000;
 /** An end is remembered for one to two turns. A socket in FIN_WAIT_2 can be reset for 60 s (tcp_fin_timeout). */
 const turnMs = 30_000;
 /** So far apart, by their own times, lines and events cannot tell the same end: a log read late holds hours in one tick. */
@@ -53,35 +54,6 @@ const answers: ReadonlySet<string> = new Set([
 ]);
 /** How many held ends are looked at for a partner that has no port or no address. */
 const partnerScan = 256;
-
-interface Ending {
-  timeMs: number;
-  deadlineMs: number;
-  outcome?: Outcome;
-  detail: string;
-  phase?: Phase;
-  count: number;
-  /** A log line or drop told the end: its outcome stands. */
-  logged: boolean;
-  received: boolean;
-  sent: boolean;
-  sessionClosed: boolean;
-  crashed: boolean;
-  idleMs?: number;
-}
-
-interface Connection {
-  /** `address port`; empty while the port is not known. */
-  key: string;
-  address?: string;
-  pid: number;
-  childPid: number;
-  /** The last phase that a line proved; undefined when its beginning was not seen. */
-  phase?: "banner" | "auth" | "session";
-  /** Wall time of the tick before it was first heard of. */
-  bornMs: number;
-  ending?: Ending;
-}
 
 /** What is remembered of an ended connection. */
 interface Ended {
@@ -618,7 +590,7 @@ export class Connections {
     const end: { -readonly [K in keyof ConnectionEnd]: ConnectionEnd[K] } = {
       timeMs: ending.timeMs,
       phase: phaseOf(connection, ending),
-      outcome: this.#outcomeOf(connection, ending),
+      outcome: outcomeOf(connection, ending, this.#options.kernelVisible()),
       detail: detailOf(ending),
       peerClass: address === undefined ? "unknown" : this.#options.classify(address, ending.timeMs),
       count: ending.count,
@@ -627,15 +599,6 @@ export class Connections {
     if (key !== "") end.port = portOf(key);
     if (ending.idleMs !== undefined) end.idleMs = ending.idleMs;
     this.#options.onEnd(end, { kernelReset: ending.received || ending.sent });
-  }
-
-  #outcomeOf(connection: Connection, ending: Ending): Outcome {
-    if (ending.crashed) return "error";
-    if (ending.outcome) return ending.outcome;
-    if (ending.received || ending.sent) return "reset";
-    // Not seen from its start: that it is gone is no evidence of anything abnormal.
-    if (!connection.phase) return "closed";
-    return this.#options.kernelVisible() ? "closed" : "error";
   }
 
   #remember(connection: Connection, ending: Ending): void {
@@ -687,25 +650,6 @@ export class Connections {
   }
 }
 
-function phaseOf(connection: Connection, ending: Ending): Phase {
-  if (ending.outcome === "dropped" || ending.outcome === "refused") return ending.phase ?? "connect";
-  if (connection.phase === "session") return "session";
-  if (ending.phase === "kex" && connection.phase === "auth") return "auth";
-  if (ending.phase && ending.phase !== "session") return ending.phase;
-  if (connection.phase) return connection.phase;
-  if (ending.phase === "session" || ending.sessionClosed || ending.crashed) return "unknown";
-  if (!ending.logged) return "connect";
-  if (ending.detail === "login_grace") return "auth";
-  // 8.3 to 10.2: a banner that never came reads like a session's end; a session's would have been followed by PAM.
-  return ending.outcome === "closed" || ending.outcome === "reset" ? "banner" : "unknown";
-}
-
-function detailOf(ending: Ending): string {
-  if (ending.crashed) return "crash";
-  if (ending.logged) return ending.detail;
-  return ending.received || ending.sent ? "kernel" : "session_closed";
-}
-
 /** 8.0 to 8.2 tell a reset before the banner without an address, older ones any reset. */
 function isNamelessReset(connection: Connection): boolean {
   return connection.address === undefined && connection.ending?.outcome === "reset";
@@ -720,23 +664,6 @@ function isUntoldReset({ phase, ending }: Connection): boolean {
 const isLog = ({ source }: LogRecord): boolean => source === "journal" || source === "logfile";
 const near = (oneMs: number, otherMs: number): boolean => Math.abs(oneMs - otherMs) <= sameEndMs;
 const differ = (one: number, other: number): boolean => one !== 0 && other !== 0 && one !== other;
-
-/** A copy that does not keep the chunk it was cut from alive. */
-export const detached = (text: string): string => Buffer.from(text, "latin1").toString("latin1");
-
-/**
- * The first hundredth of what a full collection holds, at least one. Not one by one: a Map or Set that loses its first
- * entry again and again is searched from its beginning each time.
- */
-export function oldest<T>(entries: Iterable<T>, capacity: number): T[] {
-  const found: T[] = [];
-  const wanted = Math.max(1, Math.floor(capacity / 100));
-  for (const entry of entries) {
-    found.push(entry);
-    if (found.length >= wanted) break;
-  }
-  return found;
-}
 
 function places<T>(rows: Set<T>, subset: Iterable<T>): number[] {
   const index = new Map<T, number>();

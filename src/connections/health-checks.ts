@@ -3,7 +3,7 @@
  * answered. Twenty such probes make a health check; one attempt to authenticate, or a day of silence, ends it.
  * Pace: each gap within half of the mean gap (or 2 s), since a balancer's nodes take turns.
  */
-import { detached, oldest } from "./connections.ts";
+import { detached, oldest } from "./bounded.ts";
 
 const probesNeeded = 20;
 /** A burst is a scan. */

@@ -2,7 +2,7 @@
  * Space-Saving (Metwally, Agrawal, El Abbadi 2005): the heaviest of any number of keys in fixed memory. A count is at
  * most `error` too high. A heap with the lightest key on top: a new key takes the place of the lightest.
  */
-import { detached } from "./connections.ts";
+import { detached } from "./bounded.ts";
 
 interface Entry {
   key: string;

@@ -2,7 +2,7 @@
  * Peers that authenticated here within the last 30 days, and when they were last reset. Bounded: the one whose login is
  * longest ago makes room.
  */
-import { detached, oldest } from "./connections.ts";
+import { detached, oldest } from "./bounded.ts";
 
 export const knownForMs = 30 * 24 * 3_600_000;
 export const activeForMs = 3_600_000;

@@ -1,4 +1,9 @@
 /**
+ * What collections need that stay bounded whatever the input: a memory that forgets, room for what is new, keys that
+ * keep nothing else alive.
+ */
+
+/**
  * Remembers keys for a while without a clock of their own: two generations, the older one forgotten at each turn.
  * An entry lives between one and two turns. Bounded: a full generation turns early.
  */
@@ -44,3 +49,20 @@ export class Recent<K extends string | number, V> {
     this.#old = new Map(old);
   }
 }
+
+/**
+ * The first hundredth of what a full collection holds, at least one. Not one by one: a Map or Set that loses its first
+ * entry again and again is searched from its beginning each time.
+ */
+export function oldest<T>(entries: Iterable<T>, capacity: number): T[] {
+  const found: T[] = [];
+  const wanted = Math.max(1, Math.floor(capacity / 100));
+  for (const entry of entries) {
+    found.push(entry);
+    if (found.length >= wanted) break;
+  }
+  return found;
+}
+
+/** A copy that does not keep the chunk it was cut from alive. */
+export const detached = (text: string): string => Buffer.from(text, "latin1").toString("latin1");
