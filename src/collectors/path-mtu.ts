@@ -1,7 +1,7 @@
 /**
  * What this host knows of the paths' MTU: entries of the route cache that learned a smaller one (`ip route show cache`,
  * every minute in the background; RFC 1191, RFC 8201), net.ipv4.tcp_mtu_probing (ip-sysctl.rst), and interfaces whose MTU
- * does not fit the bridge, bond or tunnel that they carry (/sys/class/net/NAME/{master,lower_*}).
+ * does not fit the bridge, bond, VLAN or tunnel that they carry (/sys/class/net/NAME/{master,lower_*,iflink}).
  * A learned path MTU is healthy: the blackhole is where none is learned.
  */
 import { readdirSync, readlinkSync } from "node:fs";
@@ -131,16 +131,25 @@ export function mismatchedLinks(links: readonly Link[]): string[] {
 
 function countMismatches(folder: string): number {
   const names = (listInterfaces(folder) ?? []).slice(0, maxInterfaces);
-  return mismatchedLinks(names.flatMap((name) => readLink(folder, name) ?? [])).length;
+  const nameOf = new Map(names.map((name) => [numberIn(folder, name, "ifindex"), name]));
+  return mismatchedLinks(names.flatMap((name) => readLink(folder, name, nameOf) ?? [])).length;
 }
 
-function readLink(folder: string, name: string): Link | undefined {
-  const path = join(folder, name, "mtu");
-  const mtu = readKernelFile(path)?.trim();
-  if (mtu === undefined) return undefined;
-  const link = { name, mtuBytes: parseCount(mtu, path), lowers: lowersOf(join(folder, name)) };
+function readLink(folder: string, name: string, nameOf: ReadonlyMap<number | undefined, string>): Link | undefined {
+  const mtuBytes = numberIn(folder, name, "mtu");
+  if (mtuBytes === undefined) return undefined;
+  const carrier = nameOf.get(numberIn(folder, name, "iflink") ?? -1); // of tunnels, which have no lower_ link
+  const lowers = lowersOf(join(folder, name));
+  if (carrier !== undefined && carrier !== name && !lowers.includes(carrier)) lowers.push(carrier);
+  const link = { name, mtuBytes, lowers };
   const master = masterOf(join(folder, name, "master"));
   return master === undefined ? link : { ...link, master };
+}
+
+function numberIn(folder: string, name: string, file: string): number | undefined {
+  const path = join(folder, name, file);
+  const text = readKernelFile(path)?.trim();
+  return text === undefined ? undefined : parseCount(text, path);
 }
 
 function lowersOf(folder: string): string[] {

@@ -1,6 +1,9 @@
+import { execFileSync } from "node:child_process";
 import { mkdirSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
 import { expect } from "chai";
 import { type Link, mismatchedLinks, parseRouteCache, pathMtu } from "../../src/collectors/path-mtu.ts";
+import { skip } from "../../tools/skip.ts";
 import { contextOf, fakeProgram, hostWith, pathsBelow, table, thisHost, until, withPath } from "./fixture-host.ts";
 
 describe("path-mtu", () => {
@@ -63,6 +66,41 @@ describe("path-mtu", () => {
       path_mtu_learned_min_bytes: 1400,
       interface_mtu_mismatches: 2,
     });
+  });
+
+  it("finds real ones: members of a bridge, and a pair that differs", function () {
+    if (process.getuid?.() !== 0) return skip(this, "needs root: a network namespace");
+    const script = `mount -t sysfs sysfs /sys
+ip link add br0 type bridge
+ip link add a0 type veth peer name b0
+ip link add a1 type veth peer name b1
+ip link set a0 master br0
+ip link set a1 master br0
+ip link add link b0 name m0 type macvlan
+ip link add x0 type vxlan id 5 remote 192.0.2.2 dstport 4789 dev b1
+exec "$0" --import=tsx --input-type=module -e "$1"`;
+    const ask = (change: string) => `
+import { execSync } from "node:child_process";
+import { pathMtu } from ${JSON.stringify(join(import.meta.dirname, "../../src/collectors/path-mtu.ts"))};
+execSync(${JSON.stringify(change)});
+const stop = new AbortController();
+const collector = pathMtu.create({ paths: ${JSON.stringify(thisHost)}, nowMs: Date.now });
+const done = collector.run(stop.signal);
+await new Promise(setImmediate);
+console.log(JSON.stringify(collector.read().samples.find(({ name }) => name.endsWith("mismatches"))?.value));
+stop.abort();
+await done;`;
+    const mismatches = (change: string) =>
+      Number(
+        execFileSync("unshare", ["--net", "--mount", "sh", "-ec", script, process.execPath, ask(change)], {
+          encoding: "utf8",
+          timeout: 30_000,
+        }),
+      );
+    expect(mismatches("true")).to.equal(0);
+    expect(mismatches("ip link set br0 mtu 1400")).to.equal(2); // both of its members
+    expect(mismatches("ip link set a1 mtu 9000")).to.equal(1); // larger than its bridge and than its peer
+    expect(mismatches("ip link set a0 mtu 1400; ip link set b0 mtu 1400; ip link set br0 mtu 1500")).to.equal(1);
   });
 
   async function samplesBelow(root: string, script: string): Promise<Record<string, unknown>> {
