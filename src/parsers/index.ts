@@ -10,7 +10,7 @@ import { kernelOom } from "./kernel-oom.ts";
 import { kernelProcess } from "./kernel-process.ts";
 import { libwrap } from "./libwrap.ts";
 import { journaldLoss, rsyslogLoss } from "./loss.ts";
-import { pam } from "./pam.ts";
+import { pam, pamOld } from "./pam.ts";
 import { sshdAdmission } from "./sshd-admission.ts";
 import { sshdAuth } from "./sshd-auth.ts";
 import { sshdBanner } from "./sshd-banner.ts";
@@ -31,7 +31,7 @@ interface WordedParser extends Parser {
 }
 
 /** sshd speaks under three names since 9.8 and 10.0; some loggers put its path or PAM service there. */
-const sshdIdents = ["sshd", "sshd-session", "sshd-auth"];
+const sshdIdents = ["sshd", "sshd-session", "sshd-auth", "/usr/sbin/sshd"];
 
 export const parsers: readonly WordedParser[] = [
   { name: "sshd-connection", idents: sshdIdents, patterns: sshdConnection },
@@ -42,6 +42,7 @@ export const parsers: readonly WordedParser[] = [
   { name: "sshd-life", idents: sshdIdents, patterns: sshdLife },
   { name: "libwrap", idents: sshdIdents, patterns: libwrap },
   { name: "pam", idents: sshdIdents, patterns: pam },
+  { name: "pam-old", idents: ["sshd(pam_unix)"], patterns: pamOld },
   { name: "systemd", idents: ["systemd"], patterns: systemd },
   { name: "systemd-oomd", idents: ["systemd-oomd"], patterns: systemdOomd },
   { name: "systemd-coredump", idents: ["systemd-coredump"], patterns: systemdCoredump },
@@ -74,10 +75,27 @@ function byFirstCharacter(ident: string): readonly (readonly WordedPattern[])[] 
 export function parse(record: LogRecord): Event | undefined {
   const byCode = dispatch.get(record.ident);
   if (byCode === undefined || !isTrusted(record)) return undefined;
-  const event =
-    firstMatch(byCode, record, record.message) ?? (sshdIdents.includes(record.ident) ? undefined : elsewhere(record));
+  const event = firstMatch(byCode, record, record.message) ?? secondLook(byCode, record);
   return event === undefined || withinRights(event, record) ? event : noted;
 }
+
+/** Decorated messages, and what is of no concern: rare, so only after the plain reading. */
+function secondLook(byCode: readonly (readonly WordedPattern[])[], record: LogRecord): Event | undefined {
+  const bare = bareMessage(record);
+  const event = bare === record.message ? undefined : firstMatch(byCode, record, bare);
+  return event ?? (record.ident.includes("sshd") ? undefined : elsewhere(record));
+}
+
+/** The message without what a logger or a debugging option put in front of it. */
+export function bareMessage({ ident, message }: LogRecord): string {
+  const decoration = (ident === "kernel" ? kernelTimestamp : logVerbosePrefix).exec(message.slice(0, 200));
+  return decoration === null ? message : message.slice(decoration[0].length);
+}
+
+/** sshd_config LogVerbose (8.5+): `packet.c:ssh_packet_read():12 (bin=sshd-session, pid=4711): `. */
+const logVerbosePrefix = /^[a-z0-9_-]{1,40}\.c:[a-z0-9_]{1,60}\(\):\d{1,6} \((?:bin=[a-z-]{1,20}, )?pid=\d{1,7}\): /;
+/** syslog files keep the kernel's own time in front: `[ 5864.708440] `. */
+const kernelTimestamp = /^\[ *\d{1,12}\.\d{1,9}\] /;
 
 function firstMatch(
   byCode: readonly (readonly WordedPattern[])[],

@@ -49,7 +49,7 @@ export const sshdAuth = [
     versions: "4.9+",
     origin: "auth.c allowed_user; the attempt itself is told by `Failed`",
     starts: ["User "],
-    read: ({ rest }) => (rest.includes(" not allowed because ") ? noted : undefined),
+    read: ({ rest }) => (/ not allowed because | password has expired \(/.test(rest) ? noted : undefined),
   }),
   sshdSays({
     id: "sshd-root-refused",

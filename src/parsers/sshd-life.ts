@@ -140,6 +140,14 @@ export const sshdLife = [
     read: resourceError,
   }),
   sshdSays({
+    id: "sshd-child-slots-full",
+    versions: "9.8+",
+    origin: "sshd.c server_accept_loop",
+    starts: ["accepted connection when all "],
+    read: ({ rest }) =>
+      rest.endsWith(" slots full") ? { kind: "sshd.resource_error", resource: "process" } : undefined,
+  }),
+  sshdSays({
     id: "sshd-terminal-failed",
     versions: "4.9+",
     origin: "sshpty.c pty_allocate, session.c",
@@ -206,6 +214,24 @@ export const sshdLife = [
       "syslogin_perform_logout: ",
       "Exiting on signal ",
       "Could not get shadow information for ",
+      "Could not chdir to home directory ",
+      "Changed root directory to ",
+      "Setting tty modes failed: ",
+      "Account ",
+      "Certificate invalid: ",
+      "Authentication key ",
+      "Authorized to ",
+      "Rhosts authentication refused for ",
+      "auth_rhosts2 refused ",
+      "userauth_pubkey: ",
+      "userauth_hostbased: ",
+      "WARNING: ",
+      "X11 connection ",
+      "channel ",
+      "session opened for local user ",
+      "session closed for local user ",
+      "lastlog_",
+      "ssh_selinux_",
       "debug1: ",
       "debug2: ",
       "debug3: ",
@@ -265,7 +291,10 @@ function sessionProcess({ rest }: Said): Event | undefined {
 
 /** `PID unpriv child crash for connection from A to LA`. */
 function unprivilegedCrash({ rest }: Said): Event | undefined {
-  const found = /^(\d{1,7}) unpriv child crash for connection from (\S{2,64}) to \S{2,64}$/.exec(rest);
+  const found =
+    /^(\d{1,7}) unpriv child crash for connection from (\S{2,64}) to \S{2,64}(?: \((?:early|sending config|sending keys)\))?$/.exec(
+      rest,
+    );
   const pid = readPid(found?.[1] ?? "");
   if (pid === undefined) return undefined;
   const address = canonicalAddress(found?.[2] ?? "");

@@ -310,12 +310,19 @@ export const systemd = [
         ? { kind: "sshd.start_failed", reason: "bind" }
         : undefined,
   }),
+  says({
+    id: "systemd-left-over",
+    versions: "v240+",
+    origin: "cgroup.c unit_warn_leftover_processes; the second line of two, without the unit",
+    starts: ["This usually indicates unclean termination of a previous run"],
+    read: () => noted,
+  }),
   unitSays({
     id: "systemd-unit-detail",
     versions: "v219+",
     origin: "unit.c, service.c; told again by another line, or of no consequence",
     read: (text) =>
-      /^(?:Succeeded\.|Deactivated successfully\.|Consumed |Killing process |Found left-over process |Unit process |This usually indicates |Unit entered failed state\.|Failed at step |Failed to spawn|Current command vanished|Unit cannot be reloaded|Failed to kill|Skipped due to|Can't convert|Failed to parse|Got notification|Supervising process|Referenced but unset|Changed |Triggering|State '[a-z-]{1,30}' timed out, but)/.test(
+      /^(?:Succeeded\.|Deactivated successfully\.|Consumed |Killing process |Found left-over process |Unit process |Unit entered failed state\.|Failed at step |Failed to spawn|Current command vanished|Unit cannot be reloaded|Failed to kill|Skipped due to|Can't convert|Failed to parse|Got notification|Supervising process|Referenced but unset|Changed |Triggering|State '[a-z-]{1,30}' timed out, but)/.test(
         text,
       )
         ? noted

@@ -70,7 +70,7 @@ function inLoginScope({ unit, cgroup }: JournalFields["trusted"]): boolean {
 export function withinRights(event: Event, { ident, pid, journal }: LogRecord): boolean {
   if (ident === "systemd") return (journal?.trusted.pid ?? pid) <= 1;
   const uid = journal?.trusted.uid;
-  if (uid === undefined || uid === 0 || !sshdPrograms.has(ident)) return true;
+  if (uid === undefined || uid === 0) return true;
   return event.kind === "sshd.ended" && (event.phase === undefined || event.phase === "session");
 }
 

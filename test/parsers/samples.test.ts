@@ -3,7 +3,7 @@ import { expect } from "chai";
 import { readSampleFile } from "../../src/kit/message-samples.ts";
 import type { Pattern } from "../../src/model/parser.ts";
 import type { LogRecord } from "../../src/model/record.ts";
-import { parse, parsers } from "../../src/parsers/index.ts";
+import { bareMessage, parse, parsers } from "../../src/parsers/index.ts";
 import { readSamples } from "./samples.ts";
 
 /** Generous: a line takes microseconds; only a runaway expression takes this long. */
@@ -13,7 +13,7 @@ function matching(record: LogRecord): readonly Pattern[] {
   return parsers
     .filter((parser) => parser.idents.includes(record.ident))
     .flatMap((parser) => parser.patterns)
-    .filter((pattern) => pattern.match(record.message, record) !== undefined);
+    .filter((pattern) => pattern.match(bareMessage(record), record) !== undefined);
 }
 
 describe("annotated samples", () => {
