@@ -17,7 +17,7 @@ import { type Release, releases, rootfs } from "./roots.ts";
 import { type Row, runScenario } from "./runner.ts";
 import type { Bench, Scenario } from "./scenario.ts";
 import { scenarios } from "./scenarios/index.ts";
-import { openStage } from "./stage.ts";
+import { openStage, type Stage } from "./stage.ts";
 
 const usage = `usage: npm run lab -- [options]      (as root)
   --list             the scenarios
@@ -66,6 +66,10 @@ async function main(): Promise<number> {
   const chosen = (flags.release ?? (flags.core ? ["12"] : ["12", "13"])) as Release[];
   const plan = chosen.map((release) => ({ release, scenarios: scenarios.filter((each) => wanted(each, release)) }));
   const stage = openStage();
+  if (typeof stage === "string") {
+    console.error(`lab: ${stage}`);
+    return 1;
+  }
   try {
     const rows: Row[] = [];
     const versions: Record<string, string> = {};
@@ -160,7 +164,7 @@ function finish(rows: readonly Row[], versions: Readonly<Record<string, string>>
   console.log(`${counts.passed} passed, ${failed} failed`);
 }
 
-async function keep(stage: ReturnType<typeof openStage>, monitoring: Monitoring): Promise<void> {
+async function keep(stage: Stage, monitoring: Monitoring): Promise<void> {
   for (const service of ["prometheus", "alertmanager", "exporter"] as const) {
     console.log(`${service}: http://127.0.0.1:${await monitoring.publish(stage, service)}`);
   }

@@ -33,9 +33,10 @@ export interface Stage {
   close(): void;
 }
 
-/** Throws when another run is alive. */
-export function openStage(): Stage {
-  refuseSecond();
+/** Gives the reason instead when another run is alive. */
+export function openStage(): Stage | string {
+  const other = otherRun();
+  if (other !== undefined) return other;
   removeLeftovers();
   const folder = mkdtempSync(join(realpathSync(tmpdir()), `${prefix}-`));
   writeFileSync(owner, `${process.pid} ${startTime(process.pid)} ${folder}\n`);
@@ -100,11 +101,10 @@ function inheritCpuset(path: string): void {
   }
 }
 
-function refuseSecond(): void {
-  if (!existsSync(owner)) return;
+function otherRun(): string | undefined {
+  if (!existsSync(owner)) return undefined;
   const [pid = "", started = ""] = readFileSync(owner, "utf8").trim().split(" ");
-  if (startTime(Number(pid)) !== started) return;
-  throw new Error(`another lab runs (pid ${pid}, ${owner}): one at a time`);
+  return startTime(Number(pid)) === started ? `another lab runs (pid ${pid}, ${owner}): one at a time` : undefined;
 }
 
 /** Everything that bears the lab's name and whose owner is gone. */
