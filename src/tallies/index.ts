@@ -36,13 +36,29 @@ export interface LedgerOptions {
   readonly capacity?: number;
 }
 
+/** A longer gap between ticks means that the process did not run. */
+const stalledMs = 5_000;
 /** Raised when a snapshot of the release before can no longer be read. */
 const snapshotVersion = 1;
+
+interface LedgerSnapshot {
+  readonly version: number;
+  readonly tickedMs: number;
+  readonly awakeMs: number;
+  readonly connections: unknown;
+  readonly peers: unknown;
+  readonly tallies: unknown;
+  /** In the order of `sourceNames`. */
+  readonly lost: readonly number[];
+}
 
 export class Ledger {
   readonly #connections: Connections;
   readonly #peers: Peers;
   readonly #tallies: Readonly<Record<string, Tally>>;
+  #tickedMs = 0;
+  /** Time that this exporter was running: what waits for other lines does not wait while nobody reads them. */
+  #awakeMs = 0;
   readonly #endTallies: readonly Tally[];
   readonly #byKind = new Map<EventKind, Tally[]>();
   readonly #lost: Partial<Record<SourceName, number>> = {};
@@ -91,9 +107,12 @@ export class Ledger {
 
   /** At least once a second, with the wall clock: what was held back to hear all of its lines is counted here. */
   tick(nowMs: number): void {
+    const gapMs = nowMs - this.#tickedMs;
+    this.#tickedMs = nowMs;
+    if (gapMs > 0 && gapMs <= stalledMs) this.#awakeMs += gapMs;
     this.#connections.tick(nowMs);
     this.#peers.tick(nowMs);
-    for (const tally of Object.values(this.#tallies)) tally.tick?.(nowMs);
+    for (const tally of Object.values(this.#tallies)) tally.tick?.(this.#awakeMs);
   }
 
   samples(nowMs: number): Sample[] {
@@ -111,9 +130,11 @@ export class Ledger {
   }
 
   /** JSON-safe, and the same for the same history. */
-  snapshot(): unknown {
+  snapshot(): LedgerSnapshot {
     return {
       version: snapshotVersion,
+      tickedMs: this.#tickedMs,
+      awakeMs: this.#awakeMs,
       connections: this.#connections.snapshot(),
       peers: this.#peers.snapshot(),
       tallies: snapshotAll(this.#tallies),
@@ -123,14 +144,16 @@ export class Ledger {
 
   /** Into a new ledger only; throws on anything but a snapshot of this version, and the ledger is then of no use. */
   restore(saved: unknown): void {
-    const state = saved as Record<"version" | "connections" | "peers" | "tallies" | "lost", unknown> | null;
+    const state = saved as LedgerSnapshot | null;
     if (state?.version !== snapshotVersion) {
       throw new Error(`ledger: snapshot version "${String(state?.version)}", this release reads ${snapshotVersion}`);
     }
     const copy = structuredClone(state);
+    this.#tickedMs = copy.tickedMs;
+    this.#awakeMs = copy.awakeMs;
     this.#connections.restore(copy.connections);
     this.#peers.restore(copy.peers);
     restoreAll(this.#tallies, copy.tallies);
-    for (const [i, source] of sourceNames.entries()) this.#lost[source] = (copy.lost as number[])[i] ?? 0;
+    for (const [i, source] of sourceNames.entries()) this.#lost[source] = copy.lost[i] ?? 0;
   }
 }

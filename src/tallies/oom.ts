@@ -38,7 +38,7 @@ export class OomTally implements Tally {
   #kernelMs = Number.NEGATIVE_INFINITY;
   /** What systemd told and the kernel may still tell. */
   #pending: { timeMs: number; deadlineMs: number }[] = [];
-  #nowMs = 0;
+  #awakeMs = 0;
 
   handle(event: Event, record: LogRecord): void {
     const { timeMs, count } = record;
@@ -59,16 +59,16 @@ export class OomTally implements Tally {
       this.#kills.add(count, event.role === "other" ? "other" : "sshd_session", "cgroup");
     } else if (event.kind === "unit.oom_kill" && (event.role === "daemon" || event.role === "connection")) {
       if (Math.abs(timeMs - this.#kernelMs) <= joinMs) return;
-      this.#pending = [...this.#pending.slice(1 - pendingKept), { timeMs, deadlineMs: this.#nowMs + joinMs }];
+      this.#pending = [...this.#pending.slice(1 - pendingKept), { timeMs, deadlineMs: this.#awakeMs + joinMs }];
     }
   }
 
-  tick(nowMs: number): void {
-    this.#nowMs = nowMs;
+  tick(awakeMs: number): void {
+    this.#awakeMs = awakeMs;
     if (this.#pending.length === 0) return;
-    const due = this.#pending.filter(({ deadlineMs }) => deadlineMs <= nowMs);
+    const due = this.#pending.filter(({ deadlineMs }) => deadlineMs <= awakeMs);
     if (due.length === 0) return;
-    this.#pending = this.#pending.filter(({ deadlineMs }) => deadlineMs > nowMs);
+    this.#pending = this.#pending.filter(({ deadlineMs }) => deadlineMs > awakeMs);
     this.#kills.add(due.length, "sshd_session", "cgroup");
   }
 
@@ -82,7 +82,7 @@ export class OomTally implements Tally {
       contexts: this.#contexts,
       kernelMs: this.#kernelMs === Number.NEGATIVE_INFINITY ? null : this.#kernelMs,
       pending: this.#pending,
-      nowMs: this.#nowMs,
+      awakeMs: this.#awakeMs,
     };
   }
 
@@ -92,13 +92,13 @@ export class OomTally implements Tally {
       contexts: Context[];
       kernelMs: number | null;
       pending: { timeMs: number; deadlineMs: number }[];
-      nowMs: number;
+      awakeMs: number;
     };
     this.#kills.restore(state.kills);
     this.#contexts = state.contexts;
     this.#kernelMs = state.kernelMs ?? Number.NEGATIVE_INFINITY;
     this.#pending = state.pending;
-    this.#nowMs = state.nowMs;
+    this.#awakeMs = state.awakeMs;
   }
 }
 

@@ -64,7 +64,7 @@ type Told = "stopping" | "signal" | "exited" | "failed" | "oom" | "reload" | "re
 
 interface Stop {
   timeMs: number;
-  /** Wall time after which it is judged; undefined when it was. */
+  /** When it is judged, by the clock of `tick`; undefined when it was. */
   deadlineMs?: number;
   told: Told[];
   /** From `Received signal N; terminating.` */
@@ -122,7 +122,7 @@ export class SshdLifeTally implements Tally {
   /** Crashes of processes named sshd that may have been the listener. */
   #unnamedCrashes: { timeMs: number; deadlineMs: number }[] = [];
   #oomPids: number[] = [];
-  #nowMs = 0;
+  #awakeMs = 0;
 
   handle(event: Event, record: LogRecord): void {
     const { timeMs, pid, count } = record;
@@ -298,27 +298,27 @@ export class SshdLifeTally implements Tally {
   }
 
   #deadline(): number {
-    return this.#nowMs + windowMs;
+    return this.#awakeMs + windowMs;
   }
 
-  tick(nowMs: number): void {
-    this.#nowMs = nowMs;
+  tick(awakeMs: number): void {
+    this.#awakeMs = awakeMs;
     for (const stop of this.#stops) {
-      if (stop.deadlineMs !== undefined && stop.deadlineMs <= nowMs) {
+      if (stop.deadlineMs !== undefined && stop.deadlineMs <= awakeMs) {
         delete stop.deadlineMs;
         this.#counters.stops.add(1, this.#reasonOf(stop));
       }
     }
     for (const failure of this.#unitFailures) {
-      if (failure.deadlineMs <= nowMs) this.#counters.startFailures.add(1, "other");
+      if (failure.deadlineMs <= awakeMs) this.#counters.startFailures.add(1, "other");
     }
-    this.#unitFailures = this.#unitFailures.filter(({ deadlineMs }) => deadlineMs > nowMs);
+    this.#unitFailures = this.#unitFailures.filter(({ deadlineMs }) => deadlineMs > awakeMs);
     for (const crash of this.#unnamedCrashes) {
-      if (crash.deadlineMs > nowMs) continue;
+      if (crash.deadlineMs > awakeMs) continue;
       const listener = this.#stops.some(({ exit, timeMs }) => exit === "crash" && this.#near(timeMs, crash.timeMs));
       if (!listener) this.#sessionCrash("kernel", crash.timeMs);
     }
-    this.#unnamedCrashes = this.#unnamedCrashes.filter(({ deadlineMs }) => deadlineMs > nowMs);
+    this.#unnamedCrashes = this.#unnamedCrashes.filter(({ deadlineMs }) => deadlineMs > awakeMs);
   }
 
   samples(): Sample[] {
@@ -338,7 +338,7 @@ export class SshdLifeTally implements Tally {
       startFailure: this.#startFailure,
       unitFailures: this.#unitFailures,
       unnamedCrashes: this.#unnamedCrashes,
-      nowMs: this.#nowMs,
+      awakeMs: this.#awakeMs,
     };
   }
 
@@ -355,7 +355,7 @@ export class SshdLifeTally implements Tally {
       startFailure: { timeMs: number; pid: number; reason: string } | null;
       unitFailures: { timeMs: number; deadlineMs: number }[];
       unnamedCrashes: { timeMs: number; deadlineMs: number }[];
-      nowMs: number;
+      awakeMs: number;
     };
     restoreAll(this.#joined, state.joined);
     this.#stops = state.stopsTold;
@@ -367,7 +367,7 @@ export class SshdLifeTally implements Tally {
     this.#startFailure = state.startFailure;
     this.#unitFailures = state.unitFailures;
     this.#unnamedCrashes = state.unnamedCrashes;
-    this.#nowMs = state.nowMs;
+    this.#awakeMs = state.awakeMs;
   }
 }
 

@@ -10,7 +10,8 @@ export interface Tally {
   readonly kinds: readonly EventKind[];
   handle?(event: Event, record: LogRecord): void;
   ended?(end: ConnectionEnd, evidence: EndEvidence): void;
-  tick?(nowMs: number): void;
+  /** `awakeMs`: a clock of this exporter's own running time, for deadlines only. */
+  tick?(awakeMs: number): void;
   samples(nowMs: number): Sample[];
   /** JSON-safe and deterministic. */
   snapshot(): unknown;

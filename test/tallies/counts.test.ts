@@ -2,6 +2,7 @@ import { expect } from "chai";
 import type { DropLimit, Event, SshdDropTotal } from "../../src/model/event.ts";
 import { Ledger, tallyMetrics } from "../../src/tallies/index.ts";
 import { countsAfter, ledgerAfter, type Step } from "./events.ts";
+import { counted } from "./replay.ts";
 
 const peer = { address: "192.0.2.1", port: 40_000 };
 const line = (port: number, limit: DropLimit = "max_startups"): Event => ({
@@ -115,6 +116,18 @@ describe("OOM kills", () => {
     expect(countsAfter([[0, unit("daemon")]])).to.deep.equal({ "oom_kills sshd_session cgroup": 1 });
   });
 
+  it("wait for the kernel's line over a restart, however long it took", () => {
+    const told = ledgerAfter([[0, unit("daemon")]], {}, 0);
+    const ledger = new Ledger();
+    ledger.restore(JSON.parse(JSON.stringify(told.snapshot())));
+    const startMs = 1_800_000_000_000;
+    const record = { source: "kmsg", timeMs: startMs + 1_000, ident: "kernel", pid: 0, message: "", count: 1 } as const;
+    ledger.tick(startMs + 3_600_000);
+    ledger.handle(kill("sshd_session"), record);
+    for (let i = 0; i < 30; i++) ledger.tick(startMs + 3_600_000 + i * 1_000);
+    expect(counted(ledger)).to.deep.equal({ "oom_kills sshd_session host": 1 });
+  });
+
   it("count what systemd-oomd killed, of which the kernel says nothing", () => {
     expect(countsAfter([[0, unit("session", "oomd")]])).to.deep.equal({ "oom_kills sshd_session cgroup": 1 });
     expect(countsAfter([[0, unit("session")]])).to.deep.equal({});
@@ -124,19 +137,19 @@ describe("OOM kills", () => {
 describe("kernel lines", () => {
   const full: Event = { kind: "kernel.conntrack_full" };
   const suppressed = (count: number): Event => ({ kind: "kernel.suppressed", count });
-  const counted = (...steps: Step[]): number | undefined => countsAfter(steps)["conntrack_table_full"];
+  const fullAfter = (...steps: Step[]): number | undefined => countsAfter(steps)["conntrack_table_full"];
 
   it("add suppressed repeats only within ten seconds of a full table, before or after", () => {
-    expect(counted([0, full], [5, suppressed(7)])).to.equal(8);
-    expect(counted([0, suppressed(7)], [5, full])).to.equal(8);
-    expect(counted([0, full], [11, suppressed(7)])).to.equal(1);
-    expect(counted([0, suppressed(7)], [11, full])).to.equal(1);
-    expect(counted([0, full], [30, suppressed(7)], [31, full])).to.equal(9);
-    expect(counted([0, suppressed(7)])).to.equal(undefined);
+    expect(fullAfter([0, full], [5, suppressed(7)])).to.equal(8);
+    expect(fullAfter([0, suppressed(7)], [5, full])).to.equal(8);
+    expect(fullAfter([0, full], [11, suppressed(7)])).to.equal(1);
+    expect(fullAfter([0, suppressed(7)], [11, full])).to.equal(1);
+    expect(fullAfter([0, full], [30, suppressed(7)], [31, full])).to.equal(9);
+    expect(fullAfter([0, suppressed(7)])).to.equal(undefined);
   });
 
   it("count a repeated record as often as it was said", () => {
-    expect(counted([0, full, { count: 4 }])).to.equal(4);
+    expect(fullAfter([0, full, { count: 4 }])).to.equal(4);
   });
 
   it("bound the interfaces that they name", () => {

@@ -6,10 +6,10 @@ import { counted } from "./replay.ts";
 
 const startMs = 1_800_000_000_000;
 
-/** `lateMs`: how long after its own time the event is heard. */
+/** `late`: how many seconds after its own time the event is heard. */
 export type Step = readonly [seconds: number, event: Event, more?: { pid?: number; count?: number; late?: number }];
 
-export function ledgerAfter(steps: readonly Step[], options: LedgerOptions = {}): Ledger {
+export function ledgerAfter(steps: readonly Step[], options: LedgerOptions = {}, restMs = 30_000): Ledger {
   const ledger = new Ledger(options);
   let nowMs = startMs;
   ledger.tick(nowMs);
@@ -31,7 +31,7 @@ export function ledgerAfter(steps: readonly Step[], options: LedgerOptions = {})
     };
     ledger.handle(event, record);
   }
-  wait(nowMs + 30_000);
+  wait(nowMs + restMs);
   return ledger;
 }
 
