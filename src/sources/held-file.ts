@@ -187,8 +187,8 @@ export class HeldFile implements LogReader {
   async read(): Promise<Buffer | undefined> {
     const size = this.size();
     if (size <= this.#offset || size === this.#exhaustedSize) return undefined;
-    this.#exhaustedSize = size;
     this.#block = await this.#tail.read(this.#offset);
+    this.#exhaustedSize = size;
     return this.#block.length === 0 ? undefined : this.#block;
   }
 

@@ -100,6 +100,7 @@ interface Held {
 /** Follows one path: the file it names, and those it named before while they may still grow. */
 class Follower {
   readonly path: string;
+  /** Why it is not read; undefined while it is. */
   reason: string | undefined;
   grant: string | undefined;
   readonly #options: LogfileOptions;
@@ -113,6 +114,7 @@ class Follower {
 
   constructor(path: string, options: LogfileOptions, saved: readonly FilePosition[] | undefined) {
     this.path = path;
+    this.reason = `${path} has not been opened yet`;
     this.#options = options;
     this.#idents = options.identsByPath?.[path] ?? options.idents;
     this.#nowMs = options.nowMs ?? Date.now;
@@ -145,8 +147,9 @@ class Follower {
   }
 
   #report(): void {
-    if (this.#failure !== undefined && this.reason === undefined) this.#options.onWarning(this.#failure.reason);
-    this.reason = this.#failure?.reason;
+    const reason = this.#failure?.reason;
+    if (reason !== undefined && reason !== this.reason) this.#options.onWarning(reason);
+    this.reason = reason;
     this.grant = this.#failure?.grant;
   }
 

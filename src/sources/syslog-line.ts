@@ -287,6 +287,8 @@ export class SyslogLines {
     }
     if (at >= end || bytes[at] !== SPACE) return undefined;
     at++;
+    // rsyslog's own template keeps the space that stood after the tag.
+    if (bytes[at] === SPACE) at++;
     if (bytes[at] === 0xef && bytes[at + 1] === 0xbb && bytes[at + 2] === 0xbf) at += 3;
     this.#ident = wanted.ident;
     this.#pid = Number.isSafeInteger(pid) && pid > 0 ? pid : 0;

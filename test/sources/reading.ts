@@ -1,10 +1,12 @@
 /** Runs a source in the background and collects what it gives; tests wait for conditions, each with a deadline. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { LogRecord } from "../../src/model/record.ts";
 import type { Position, Source, SourceStart } from "../../src/model/source.ts";
+
+const running = new Set<Reading>();
 
 export class Reading {
   readonly records: LogRecord[] = [];
@@ -17,6 +19,7 @@ export class Reading {
   constructor(source: Source) {
     this.#source = source;
     this.#done = this.#run();
+    running.add(this);
   }
 
   async #run(): Promise<void> {
@@ -57,6 +60,7 @@ export class Reading {
   }
 
   async stop(): Promise<Position | undefined> {
+    running.delete(this);
     this.#abort.abort();
     await this.#done;
     return this.position;
@@ -90,10 +94,18 @@ export function numbered(from: number, to: number): readonly string[] {
   return Array.from({ length: to - from }, (_, n) => `line ${from + n}`);
 }
 
-/** A temporary folder for one test, removed by `afterEach`. */
+/** As logrotate does it with `create`: .2 to .3, .1 to .2, the file to .1, a new file. */
+export function rotate(path: string): void {
+  for (let n = 8; n >= 1; n--) if (existsSync(`${path}.${n}`)) renameSync(`${path}.${n}`, `${path}.${n + 1}`);
+  renameSync(path, `${path}.1`);
+  writeFileSync(path, "");
+}
+
+/** A temporary folder for one test; `afterEach` stops what a failed test left running and removes the folder. */
 export function folders(): { make(): string } {
   const made: string[] = [];
-  afterEach(() => {
+  afterEach(async () => {
+    for (const reading of running) await reading.stop();
     for (const folder of made.splice(0)) rmSync(folder, { recursive: true, force: true });
   });
   return {

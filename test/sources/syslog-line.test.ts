@@ -29,6 +29,7 @@ const samples: readonly (readonly [string, number, string, number, string, numbe
   ["<86>Nov 22 13:28:59 host sshd[1]: msg", local(2026, 11, 22, 13, 28, 59), "sshd", 1, "msg"],
   ['<38>1 2022-01-19T14:23:57+00:00 h sshd 142 - [meta sequenceId="11"] msg', 1642602237000, "sshd", 142, "msg"],
   ['<38>1 2022-01-19T14:23:57Z h sshd 1 ID [a b="x\\"]\\\\"][c] \u{feff}msg', 1642602237000, "sshd", 1, "msg"],
+  ["<38>1 2022-01-19T14:23:57Z h sshd 1 - -  message repeated 3 times: [ a]", 1642602237000, "sshd", 1, "a", 3],
   ["<38>1 - - sshd - - - msg", november, "sshd", 0, "msg"],
   ["Nov 22 13:28:59 host auth.info sshd[2301]: msg", local(2026, 11, 22, 13, 28, 59), "sshd", 2301, "msg"],
   ["Mon Nov 22 13:28:59 2021 authpriv.info sshd[1]: msg", local(2021, 11, 22, 13, 28, 59), "sshd", 1, "msg"],
