@@ -6,6 +6,8 @@ import { isSshdProgram, sshdProcess } from "./process.ts";
 import { unitRole } from "./unit.ts";
 import { noted, says } from "./wording.ts";
 
+const coredumpMessageId = "fc2e22bc6ee647b6b90729ab34a250b1";
+
 export const systemdOomd = [
   says({
     id: "systemd-oomd-killed",
@@ -20,9 +22,11 @@ export const systemdCoredump = [
   says({
     id: "systemd-coredump",
     versions: "v215+",
-    origin: "coredump.c submit_coredump; MESSAGE_ID fc2e22bc6ee647b6b90729ab34a250b1",
+    origin: `coredump.c submit_coredump; MESSAGE_ID ${coredumpMessageId}`,
     starts: ["Process "],
     read({ rest, record: { journal } }) {
+      // A backtrace (1f4e0a44a88649939aaea34fc6da8c95) tells the same end again.
+      if (journal?.messageId !== undefined && journal.messageId !== coredumpMessageId) return noted;
       const found = /^\d{1,7} \((.{1,15})\) of user \d{1,10} dumped core\./s.exec(rest);
       if (found === null) return undefined;
       const program = journal?.coredumpExe?.replace(/^.*\//s, "") ?? found[1] ?? "";

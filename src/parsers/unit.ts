@@ -14,7 +14,6 @@ const descriptions: Readonly<Record<string, UnitRole>> = {
   "OpenBSD Secure Shell server": "daemon",
   "OpenSSH server daemon": "daemon",
   "OpenSSH Daemon": "daemon",
-  "SSH Daemon": "daemon",
   "OpenBSD Secure Shell server socket": "socket",
   "OpenSSH Server Socket": "socket",
   "OpenBSD Secure Shell server per-connection daemon": "connection",
