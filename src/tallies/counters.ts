@@ -20,7 +20,7 @@ export class Counters {
 
   /** Label values in the definition's order. */
   add(amount: number, ...values: string[]): void {
-    const key = values.length === 1 ? (values[0] ?? "") : values.join(separator);
+    const key = values.length < 2 ? (values[0] ?? "") : values.join(separator);
     const count = this.#counts.get(key);
     if (count) count.value += amount;
     else this.#counts.set(key, { labels: this.#labels(values), value: amount });
