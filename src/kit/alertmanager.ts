@@ -53,12 +53,12 @@ const explainsAll = (cause: Cause): boolean =>
   cause.explainsWhen === undefined && resetPhases(cause).length === phases.length;
 
 /** Causes for those who look after the network rather than the host. */
-const networkSteps: readonly Cause["step"][] = [4, 5, 6];
+const ofNetwork = ({ id, step }: Cause): boolean => step === 4 || step === 5 || step === 6 || id === "network_path";
 
 export function alertmanagerConfig({ causes, timeScale }: KitSettings): unknown {
   const scaled = (seconds: number): string =>
     timeScale === 1 ? `${seconds}s` : `${Math.max(200, Math.round((seconds * 1000) / timeScale))}ms`;
-  const network = causes.filter(({ step }) => networkSteps.includes(step)).map(({ id }) => id);
+  const network = causes.filter(ofNetwork).map(({ id }) => id);
   return {
     route: {
       receiver: "ssh-reset-nobody",
@@ -81,15 +81,29 @@ export function alertmanagerConfig({ causes, timeScale }: KitSettings): unknown 
     inhibit_rules: inhibitRules(causes),
     receivers: [
       { name: "ssh-reset-nobody" },
-      { name: "ssh-reset-page", ...webhook("page") },
-      { name: "ssh-reset-network", ...webhook("network") },
-      { name: "ssh-reset-notify", ...webhook("notify") },
+      { name: "ssh-reset-page", email_configs: [email("oncall@example.org")] },
+      { name: "ssh-reset-network", email_configs: [email("network-oncall@example.org")] },
+      { name: "ssh-reset-notify", slack_configs: [slack] },
     ],
     templates: ["templates/*.tmpl"],
   };
 }
 
-/** A place to begin: on this host, so that the file loads as it is; alerts/README.md has e-mail and chat. */
-const webhook = (path: string) => ({
-  webhook_configs: [{ url: `http://127.0.0.1:9099/${path}`, send_resolved: true }],
+/** Places to begin: change who is told and how, keep the templates. */
+const email = (to: string) => ({
+  to,
+  from: "alertmanager@example.org",
+  smarthost: "localhost:25",
+  require_tls: false,
+  send_resolved: true,
+  headers: { Subject: '{{ template "ssh-reset.email.subject" . }}' },
+  html: '{{ template "ssh-reset.email.html" . }}',
+  text: '{{ template "ssh-reset.text" . }}',
 });
+
+const slack = {
+  api_url: "https://chat.example.org/hooks/ssh",
+  send_resolved: true,
+  title: '{{ template "ssh-reset.slack.title" . }}',
+  text: '{{ template "ssh-reset.slack.text" . }}',
+};

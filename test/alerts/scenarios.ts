@@ -99,7 +99,7 @@ export const faults: Readonly<
       { metric: "pressure_stalled_seconds_total", labels: { resource: "memory" }, at, until: at + 900, perMinute: 20 },
     ],
     from: 210,
-    until: 1185,
+    until: 1485,
   },
   cpu_pressure: {
     changes: (at) => [
@@ -127,7 +127,7 @@ export const faults: Readonly<
   mtu_blackhole: {
     changes: (at) => [gauge("ssh_sockets_full_size_stuck", at, at + 600, 3, { small_segments: "delivered" })],
     from: 60,
-    until: 885,
+    until: 1185,
   },
   conntrack_full: {
     changes: (at) => [
@@ -136,7 +136,7 @@ export const faults: Readonly<
       counter("conntrack_table_full_total", {}, at, 22),
     ],
     from: 0,
-    until: 1305,
+    until: 1485,
   },
   idle_timeout: {
     changes: (at) => [counter("sessions_cut_idle_total", { timeout: "350" }, at, 3), ended(at, 3, "session", "closed")],
@@ -146,7 +146,7 @@ export const faults: Readonly<
   middlebox_reset: {
     changes: (at) => [counter("middlebox_resets_total", {}, at, 4), ...knownPeersReset(at, 4, "session")],
     from: 0,
-    until: 885,
+    until: 465,
   },
   cloud_limit: {
     changes: (at) => [
@@ -170,11 +170,11 @@ export const faults: Readonly<
     from: 0,
     until: 885,
   },
-  login_timeout: { changes: (at) => [ended(at, 3, "auth", "timeout")], from: 0, until: 885 },
+  login_timeout: { changes: (at) => [ended(at, 3, "auth", "timeout")], from: 0, until: 405 },
   network_path: {
     changes: (at) => [counter("link_down_total", { interface: "eth0" }, at, 2), ...knownPeersReset(at, 5, "session")],
     from: 0,
-    until: 885,
+    until: 1065,
   },
 };
 

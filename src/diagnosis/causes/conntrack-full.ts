@@ -43,7 +43,7 @@ export const conntrackFull: Cause = {
     },
   },
   forSeconds: 0,
-  keepSeconds: 420,
+  keepSeconds: 600,
   explains: settingUp,
   explainsWhen: drops,
   inhibits: ["middlebox_reset", "login_timeout"],

@@ -26,7 +26,7 @@ export const memoryPressure: Cause = {
     },
   },
   forSeconds: 120,
-  keepSeconds: 300,
+  keepSeconds: 600,
   explains: [{ phases: ["connect", "banner", "kex", "auth"], outcomes: ["timeout"] }],
   inhibits: ["login_timeout"],
   observable: gauge(series("pressure_stalled_seconds_total", { resource: ["memory"] }), ">", "present"),

@@ -13,7 +13,7 @@ export const middleboxReset: Cause = {
     "A firewall, IDS or load balancer between us and the peer cuts the connection in the peer's name. The log reads exactly like a client's reset: only the TTL (hop limit) tells, and only resets that the kernel accepted are counted.",
   severity: "critical",
   evidence: and(
-    increase(series("middlebox_resets_total"), 10, ">=", "resets"),
+    increase(series("middlebox_resets_total"), 5, ">=", "resets"),
     increase(series("connections_ended_total", { outcome: ["reset"], peer_class: ["known"] }), 10, ">=", "harmed"),
   ),
   thresholds: {
@@ -24,12 +24,12 @@ export const middleboxReset: Cause = {
     },
     resets: {
       value: 3,
-      unit: "resets in 10 minutes with a TTL that differs by 3 or more from the same connection's segments",
+      unit: "resets in 5 minutes with a TTL that differs by 3 or more from the same connection's segments",
       reason: "Paths change and NAT mixes TTLs: single ones prove nothing.",
     },
   },
   forSeconds: 0,
-  keepSeconds: 300,
+  keepSeconds: 180,
   explains: [{ phases: ["connect", "banner", "kex", "auth", "session", "unknown"], outcomes: ["reset"] }],
   inhibits: [],
   ...collected("reset_ttl", "ssh-reset-exporter observe install (adds an nftables table that drops nothing)"),

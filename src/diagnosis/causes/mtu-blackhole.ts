@@ -35,7 +35,7 @@ export const mtuBlackhole: Cause = {
     },
   },
   forSeconds: 60,
-  keepSeconds: 300,
+  keepSeconds: 600,
   explains: [
     { phases: ["kex", "auth"], outcomes: ["reset", "closed", "timeout", "disconnect"] },
     { phases: ["session"], outcomes: ["closed", "timeout"] },

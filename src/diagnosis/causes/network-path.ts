@@ -72,7 +72,7 @@ export const networkPath: Cause = {
     },
   },
   forSeconds: 0,
-  keepSeconds: 300,
+  keepSeconds: 480,
   explains: [
     {
       phases: ["connect", "banner", "kex", "auth", "session", "unknown"],
