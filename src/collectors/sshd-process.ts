@@ -23,6 +23,8 @@ export interface SshdPorts {
   readonly pid?: number;
   /** Its listening sockets, where /proc/PID/fd may be read. */
   readonly held: readonly HeldSocket[];
+  /** Every port of this network namespace that something listened on. */
+  readonly open: readonly number[];
 }
 
 /** `/proc/PID/fd/N` and what it points to while the socket is open. */
@@ -40,7 +42,8 @@ export async function findSshdPorts(paths: HostPaths, given: readonly number[] =
   const listening = readListeningQuietly(paths);
   const pids = await sshdPids(paths);
   const { held, pid } = heldBy(paths, pids, listening, given);
-  const process = pid === undefined ? { held } : { held, pid };
+  const open = unique(listening.map(({ port }) => port));
+  const process = pid === undefined ? { held, open } : { held, open, pid };
   if (given.length > 0) return { ports: unique(given), source: "flag", ...process };
   if (held.length > 0) return { ports: unique(held.map(({ port }) => port)), source: "listening", ...process };
   try {
@@ -161,9 +164,13 @@ function heldSockets(folder: string, fds: readonly string[], portOf: ReadonlyMap
   });
 }
 
-/** True while the process still has the socket open: a link is cheaper to read than /proc/net/tcp. */
-export function isStillHeld({ path, target }: HeldSocket): boolean {
-  return linkQuietly(path) === target;
+/**
+ * Ports that are listened on for certain, without a look into /proc/net/tcp, which costs milliseconds: those whose socket
+ * the process still has open; where that may not be read, all that were open while its title still says listener.
+ */
+export function stillListening({ procfs }: HostPaths, { held, open, pid }: SshdPorts): readonly number[] {
+  if (held.length > 0) return held.filter(({ path, target }) => linkQuietly(path) === target).map(({ port }) => port);
+  return pid !== undefined && isTitledListener(procfs, pid) ? open : [];
 }
 
 function isTitledListener(procfs: string, pid: number): boolean {

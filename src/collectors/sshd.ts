@@ -10,14 +10,7 @@ import type { MetricDef, Sample } from "../model/metric.ts";
 import { Repeated, runCommand } from "./background.ts";
 import { memoryEvents, parseProcCgroup, readCgroup } from "./cgroup.ts";
 import { isDenied, isGone, quote, readKernelFile } from "./kernel-file.ts";
-import {
-  configPathOf,
-  findSshdPorts,
-  type HeldSocket,
-  isStillHeld,
-  parseListenerTitle,
-  readListening,
-} from "./sshd-process.ts";
+import { configPathOf, findSshdPorts, parseListenerTitle, readListening, stillListening } from "./sshd-process.ts";
 import { builtInSettings, parseConfigLines, readSshdConfig, type SshdSettings, settingsOf } from "./sshd-settings.ts";
 
 const settingsEveryMs = 300_000;
@@ -123,9 +116,10 @@ function createSshd({ paths, nowMs, sshdPorts }: CollectorContext): Collector {
     read() {
       const found = listener.result.state === "ok" ? listener.result.value : undefined;
       const pid = found?.pid;
+      const certain = found === undefined ? [] : stillListening(paths, found);
       // Restarted: look for the new process now, not in a minute.
-      if (found !== undefined && !found.held.every(isStillHeld)) void listener.once();
-      const up = isUp(paths.procfs, sshdPorts(), found?.held ?? []);
+      if (pid !== undefined && certain.length === 0) void listener.once();
+      const up = isUp(paths.procfs, sshdPorts(), certain);
       const samples: Sample[] = [{ name: "sshreset_sshd_up", value: up ? 1 : 0 }];
       const missing: Missing[] = [];
       const errors: string[] = [];
@@ -152,10 +146,9 @@ function createSshd({ paths, nowMs, sshdPorts }: CollectorContext): Collector {
   };
 }
 
-/** Every port of sshd is listened on: by a socket known to be held still, else as /proc/net/tcp says. */
-function isUp(procfs: string, ports: readonly number[], held: readonly HeldSocket[]): boolean {
-  const proven = new Set(held.filter(isStillHeld).map(({ port }) => port));
-  if (ports.length === 0 || ports.every((port) => proven.has(port))) return ports.length > 0;
+/** Every port of sshd is listened on, for certain or as /proc/net/tcp says. */
+function isUp(procfs: string, ports: readonly number[], certain: readonly number[]): boolean {
+  if (ports.length === 0 || ports.every((port) => certain.includes(port))) return ports.length > 0;
   const open = new Set(readListening(procfs).map(({ port }) => port));
   return ports.every((port) => open.has(port));
 }

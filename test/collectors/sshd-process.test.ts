@@ -6,6 +6,7 @@ import {
   parseListenerTitle,
   parseListening,
   readListening,
+  stillListening,
 } from "../../src/collectors/sshd-process.ts";
 import { healthyHost, hostWith, pathsBelow, temporaryFolder } from "./fixture-host.ts";
 
@@ -35,7 +36,21 @@ describe("sshd-process", () => {
       "etc/ssh/sshd_config": "Port 2222\n",
     });
     const found = await findSshdPorts(pathsBelow(root));
-    expect(found).to.deep.equal({ ports: [2222], source: "configuration", pid: 100, held: [] });
+    expect(found).to.deep.equal({ ports: [2222], source: "configuration", pid: 100, held: [], open: [2222] });
+  });
+
+  it("knows without the kernel's table that the ports are still listened on", async () => {
+    const found = await findSshdPorts(pathsBelow(healthyHost));
+    expect(stillListening(pathsBelow(healthyHost), found)).to.deep.equal([22, 22]);
+    const root = hostWith({
+      "proc/net/tcp": header + listening("0016", 7) + listening("1F90", 8),
+      "proc/6/comm": "sshd\n",
+      "proc/6/cmdline": "sshd: sshd [listener] 0 of 10-100 startups\0",
+    });
+    const titled = await findSshdPorts(pathsBelow(root));
+    expect(stillListening(pathsBelow(root), titled)).to.deep.equal([22, 8080]);
+    rmSync(`${root}/proc/6`, { recursive: true });
+    expect(stillListening(pathsBelow(root), titled)).to.deep.equal([]);
   });
 
   it("passes over an sshd of another network namespace", async () => {
@@ -57,6 +72,7 @@ describe("sshd-process", () => {
       ports: [22],
       source: "default",
       held: [],
+      open: [],
     });
   });
 
