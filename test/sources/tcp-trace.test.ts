@@ -1,10 +1,11 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import type { LogRecord } from "../../src/model/record.ts";
 import type { SourceStatus } from "../../src/model/source.ts";
+import { parse } from "../../src/parsers/index.ts";
 import {
   createTcpTraceSource,
   formatProblem,
@@ -123,6 +124,45 @@ describe("the local end of a reset", () => {
   it("is nothing in another text", () => {
     expect(localEnd("sport=22")).to.equal(undefined);
   });
+});
+
+describe("recorded kernels", () => {
+  const recorded = kernels.filter((kernel) => existsSync(join(fixtures, kernel, "trace_pipe.txt")));
+  // What test/fixtures/tracefs/record.c does to ports 22 and 2222.
+  const reasonsSince = { "linux-6.12": ["tcp_abort_on_close", "tcp_abort_on_close", "tcp_state", "tcp_state"] };
+
+  it("are more than one", () => {
+    expect(recorded).to.have.length.greaterThan(1);
+  });
+
+  for (const kernel of recorded)
+    it(`${kernel}: every reset is told by both sides' own events, IPv4, IPv6 and IPv4 on an IPv6 socket`, () => {
+      const lines = readFileSync(join(fixtures, kernel, "trace_pipe.txt"), "latin1")
+        .trimEnd()
+        .split("\n");
+      const ends = (ident: string): string[] =>
+        lines.flatMap((line) => {
+          const record = toRecord(line, "other");
+          if (record === undefined) throw new Error(`unread: ${line}`);
+          const end = localEnd(record.message);
+          if (end === undefined) throw new Error(`no local end: ${line}`);
+          const event = parse(record);
+          const told = event?.kind === "tcp.reset_sent" || event?.kind === "tcp.reset_received" ? event : undefined;
+          expect({ address: told?.localAddress, port: told?.localPort }, line).to.deep.equal(end);
+          if (record.ident !== ident || ![22, 2222].includes(end.port)) return [];
+          return [`${end.address} ${end.port}${told?.reason === undefined ? "" : ` ${told.reason}`}`];
+        });
+      expect(ends("tcp_receive_reset")).to.deep.equal(["127.0.0.1 22", "::1 22", "127.0.0.1 2222"]);
+      const reasons = reasonsSince[kernel as keyof typeof reasonsSince] ?? Array(4).fill("not_specified");
+      expect(ends("tcp_send_reset")).to.deep.equal([
+        `127.0.0.1 22 ${reasons[0]}`,
+        `::1 22 ${reasons[1]}`,
+        `127.0.0.1 22 ${reasons[2]}`,
+        `127.0.0.1 2222 ${reasons[3]}`,
+        // A closed port.
+        ...(kernel === "linux-6.12" ? ["127.0.0.1 22 no_socket"] : []),
+      ]);
+    });
 });
 
 describe("statistics of the ring buffer", () => {
