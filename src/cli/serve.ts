@@ -2,17 +2,17 @@
  * `serve`: the composition root's entry. Flags to a running exporter with its web server; SIGTERM and SIGINT end it
  * with its state saved, SIGHUP reads the configuration again and keeps the one before it if the new one is bad.
  */
-import { once } from "node:events";
-import { createServer, type Server } from "node:http";
 import { collectorModules } from "../collectors/index.ts";
 import { ConfigError } from "../config/error.ts";
 import { helpText } from "../config/help.ts";
-import { type ListenAddress, parseListenAddress } from "../config/listen-address.ts";
+import { parseListenAddress } from "../config/listen-address.ts";
 import { type CommandLine, loadConfig } from "../config/load.ts";
 import type { Config } from "../config/options.ts";
 import { Exporter } from "../exporter/exporter.ts";
 import { StateError } from "../state/snapshot.ts";
 import { createApp } from "../web/app.ts";
+import { basicAuth } from "../web/basic-auth.ts";
+import { addressOf, clientCertificate, close, listen, WebConfigInForce } from "../web/server.ts";
 import { createLog, type Log } from "./log.ts";
 import { version } from "./version.ts";
 
@@ -66,17 +66,24 @@ interface Service {
 /** Throws ConfigError or StateError before anything runs. */
 async function start(config: Config, log: Log): Promise<Service> {
   const exporter = new Exporter(config, { log, version });
+  const path = config["web.config.file"];
+  const web = path === undefined ? undefined : new WebConfigInForce(path, (message) => log.warn(message));
   const app = createApp({
+    gates: web === undefined ? [] : [clientCertificate(web), basicAuth(() => web.current.users)],
+    headers: () => web?.current.headers ?? {},
     telemetryPath: config["web.telemetry-path"],
     expose: (format, collect) => exporter.expose(format, collect),
     status: () => exporter.status(),
     notReady: () => exporter.notReady(),
     onError: (error, path) => log.error({ path, error: String(error) }, "cannot answer"),
   });
-  const servers = await listen(config["web.listen-address"].map(parseListenAddress), app);
+  const servers = await listen(config["web.listen-address"].map(parseListenAddress), app, web);
   exporter.start();
   for (const server of servers)
-    log.info({ address: addressOf(server), path: config["web.telemetry-path"] }, "listening");
+    log.info(
+      { address: addressOf(server), tls: web?.current.tls !== undefined, path: config["web.telemetry-path"] },
+      "listening",
+    );
   return {
     config,
     exporter,
@@ -106,52 +113,6 @@ async function reload(args: readonly string[], running: Service, log: Log): Prom
     former.exporter.reloadFailed();
     return former;
   }
-}
-
-async function listen(addresses: readonly ListenAddress[], app: ReturnType<typeof createApp>): Promise<Server[]> {
-  const servers: Server[] = [];
-  for (const { host, port } of addresses) {
-    const server = createServer(
-      {
-        requestTimeout: 10_000,
-        headersTimeout: 5_000,
-        keepAliveTimeout: 75_000,
-        maxHeaderSize: 16_384,
-        connectionsCheckingInterval: 1_000,
-      },
-      app,
-    );
-    server.maxConnections = 1_200;
-    server.listen(host === undefined ? { port } : { port, host });
-    try {
-      await once(server, "listening");
-    } catch (error) {
-      await Promise.all(servers.map(close));
-      throw listenError(error as NodeJS.ErrnoException, host, port);
-    }
-    servers.push(server);
-  }
-  return servers;
-}
-
-function listenError(error: NodeJS.ErrnoException, host: string | undefined, port: number): ConfigError {
-  const place = `--web.listen-address: cannot listen on ${host ?? ""}:${port}`;
-  if (error.code === "EADDRINUSE")
-    return new ConfigError(`${place}: the port is taken; see who has it with: ss -ltnp "sport = :${port}"`);
-  return new ConfigError(`${place}: ${error.message}`);
-}
-
-function addressOf(server: Server): string {
-  const address = server.address();
-  if (address === null || typeof address === "string") return String(address);
-  return address.family === "IPv6" ? `[${address.address}]:${address.port}` : `${address.address}:${address.port}`;
-}
-
-/** Ends open connections too: a scraper's keep-alive must not hold up the end. */
-async function close(server: Server): Promise<void> {
-  const closed = new Promise((resolve) => server.close(resolve));
-  server.closeAllConnections();
-  await closed;
 }
 
 function nextSignal(): Promise<NodeJS.Signals> {

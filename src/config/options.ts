@@ -55,6 +55,13 @@ export const options = {
     group: "Web",
     summary: "Path under which the metrics are served.",
   },
+  "web.config.file": {
+    type: "text",
+    default: undefined,
+    placeholder: "PATH",
+    group: "Web",
+    summary: "YAML file for TLS and basic authentication, in the format of Prometheus' exporter-toolkit.",
+  },
   "source.logfile": {
     type: "texts",
     default: [],

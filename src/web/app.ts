@@ -18,6 +18,10 @@ export interface Site {
   /** Undefined when ready, else why not. */
   notReady(): string | undefined;
   onError(error: unknown, path: string): void;
+  /** Who may come in: asked in this order, before any page. */
+  readonly gates: readonly express.Handler[];
+  /** Headers of every answer, beside and above our own. */
+  headers(): Readonly<Record<string, string>>;
   /** Further pages, such as /probe. */
   readonly routes?: Readonly<Record<string, express.Handler>>;
 }
@@ -34,7 +38,7 @@ export function createApp(site: Site): Express {
   app.set("query parser", (query: string | null) => new URLSearchParams((query ?? "").slice(0, 4096)));
   app.set("case sensitive routing", true);
   app.set("strict routing", true);
-  app.use(securityHeaders, onlyReading);
+  app.use(securityHeaders(site), ...site.gates, onlyReading);
   app.get("/", (_request, response) => {
     response.type("html").send(landingPage(site.status(), site.telemetryPath));
   });
@@ -58,18 +62,25 @@ export function createApp(site: Site): Express {
   return app;
 }
 
-function securityHeaders(_request: Request, response: Response, next: NextFunction): void {
-  response.set({
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-  });
-  next();
+function securityHeaders(site: Site): express.Handler {
+  return (_request, response, next) => {
+    response.set({
+      "Content-Security-Policy":
+        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+      "X-Content-Type-Options": "nosniff",
+      "Referrer-Policy": "no-referrer",
+      "Cache-Control": "no-store",
+      ...site.headers(),
+    });
+    next();
+  };
 }
 
 function onlyReading(request: Request, response: Response, next: NextFunction): void {
-  if (request.method === "GET" || request.method === "HEAD") return next();
+  if (request.method === "GET" || request.method === "HEAD") {
+    next();
+    return;
+  }
   response.set("Allow", "GET, HEAD");
   plain(response, 405, "Method not allowed. Only GET and HEAD are.");
 }

@@ -31,7 +31,7 @@ export function landingPage(status: Status, telemetryPath: string): string {
 <title>ssh-reset-exporter</title><style>${style}</style></head>
 <body><main>
 <h1>ssh-reset-exporter</h1>
-<p>Version ${escape(status.version)}. <a href="${escape(telemetryPath)}">Metrics</a>, <a href="/-/healthy">health</a>, <a href="/-/ready">readiness</a>.</p>
+<p>Version ${escapeHtml(status.version)}. <a href="${escapeHtml(telemetryPath)}">Metrics</a>, <a href="/-/healthy">health</a>, <a href="/-/ready">readiness</a>.</p>
 ${table("Sources", status.sources)}
 ${table("Collectors", status.collectors)}
 </main></body></html>
@@ -41,13 +41,13 @@ ${table("Collectors", status.collectors)}
 function table(title: string, parts: readonly Part[]): string {
   const rows = parts.map(
     ({ name, state, note = "", grant }) =>
-      `<tr><td>${escape(name)}</td><td class="${state}">${state}</td><td>${escape(note)}${grant === undefined ? "" : `<br>To see it: <code>${escape(grant)}</code>`}</td></tr>`,
+      `<tr><td>${escapeHtml(name)}</td><td class="${state}">${state}</td><td>${escapeHtml(note)}${grant === undefined ? "" : `<br>To see it: <code>${escapeHtml(grant)}</code>`}</td></tr>`,
   );
   return `<h2>${title}</h2>
 <table><thead><tr><th scope="col">Name</th><th scope="col">State</th><th scope="col">Why, and what to do</th></tr></thead>
 <tbody>${rows.join("\n")}</tbody></table>`;
 }
 
-function escape(text: string): string {
+function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }

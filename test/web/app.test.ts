@@ -17,6 +17,8 @@ describe("web/app", () => {
   const errors: string[] = [];
   const site: Site = {
     telemetryPath: "/metrics",
+    gates: [],
+    headers: () => ({ "X-Frame-Options": "deny" }),
     expose: async (format, collect) => {
       if (collect?.includes("fails")) throw new Error("secret detail");
       if (collect?.includes("unknown")) throw new UnknownCollector('no collector "unknown"');
@@ -115,6 +117,7 @@ describe("web/app", () => {
   it("does not name its framework", async () => {
     const { headers } = await get("/");
     expect(headers).not.to.have.any.keys("x-powered-by", "server", "etag");
+    expect(headers["x-frame-options"]).to.equal("deny");
     expect(headers["content-security-policy"]).to.match(/^default-src 'none'/);
   });
 });
