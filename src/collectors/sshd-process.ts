@@ -107,7 +107,10 @@ export function parseListening(text: string, path: string): Listening[] {
   return found;
 }
 
-/** Processes named sshd in this network namespace (containers have theirs): the one of the pid file, else all of them. */
+/**
+ * Processes named sshd of root (anybody may call a process so) or of our own user, in this network namespace (containers
+ * have theirs): the one of the pid file, else all of them.
+ */
 async function sshdPids({ procfs, rootfs }: HostPaths): Promise<number[]> {
   const named = readQuietly(join(rootfs, "run/sshd.pid"))?.trim() ?? "";
   if (/^\d{1,10}$/.test(named) && isSshd(procfs, named)) return [Number(named)];
@@ -123,6 +126,8 @@ async function sshdPids({ procfs, rootfs }: HostPaths): Promise<number[]> {
 
 function isSshd(procfs: string, pid: string): boolean {
   if (readQuietly(join(procfs, pid, "comm")) !== "sshd\n") return false;
+  const owner = statSync(join(procfs, pid), { throwIfNoEntry: false })?.uid;
+  if (owner !== 0 && owner !== process.getuid?.()) return false;
   const theirs = inodeOf(join(procfs, pid, "net/tcp"));
   return theirs === undefined || theirs === inodeOf(join(procfs, "net/tcp"));
 }

@@ -1,4 +1,4 @@
-import { rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chownSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { expect } from "chai";
 import {
   configPathOf,
@@ -8,6 +8,7 @@ import {
   readListening,
   stillListening,
 } from "../../src/collectors/sshd-process.ts";
+import { skip } from "../../tools/skip.ts";
 import { healthyHost, hostWith, pathsBelow, temporaryFolder } from "./fixture-host.ts";
 
 const header = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
@@ -51,6 +52,17 @@ describe("sshd-process", () => {
     expect(stillListening(pathsBelow(root), titled)).to.deep.equal([22, 8080]);
     rmSync(`${root}/proc/6`, { recursive: true });
     expect(stillListening(pathsBelow(root), titled)).to.deep.equal([]);
+  });
+
+  it("passes over what another user calls sshd", async function () {
+    if (process.getuid?.() !== 0) return skip(this, "needs root: a file of another user");
+    const root = hostWith({
+      "proc/6/comm": "sshd\n",
+      "proc/6/cmdline": "sshd: sshd [listener] 0 of 10-100 startups\0",
+    });
+    expect(await findSshdPorts(pathsBelow(root))).to.have.property("pid", 6);
+    chownSync(`${root}/proc/6`, 65_534, 65_534);
+    expect(await findSshdPorts(pathsBelow(root))).to.not.have.property("pid");
   });
 
   it("passes over an sshd of another network namespace", async () => {
