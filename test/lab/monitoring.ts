@@ -4,10 +4,11 @@
  * an `instance` of its own, so that nothing of the one before can page in the next.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
+import { parse, stringify } from "yaml";
 import { debian, type Suite } from "../../tools/debian.ts";
 import { run, until } from "./command.ts";
 import type { Network } from "./network.ts";
@@ -51,6 +52,7 @@ export class Monitoring {
     mkdirSync(folder);
     const kit = ["--import=tsx", "src/kit/main.ts", "--out", folder, "--time-scale", String(timeScale)];
     await run(process.execPath, kit);
+    toWebhooks(join(folder, "alerts/alertmanager.yml"));
     const prometheus = await debian("prometheus", suite);
     const alertmanager = await debian("prometheus-alertmanager", suite);
     const version = async (path: string): Promise<string> =>
@@ -160,6 +162,16 @@ export class Monitoring {
       this.notifications.push({ timeMs, receiver: path.slice(1), status, alert, instance, annotations, startsAt });
     }
   }
+}
+
+/** The shipped routes and inhibitions; only what a receiver sends to is the lab's: its name below the webhook. */
+function toWebhooks(file: string): void {
+  const config = parse(readFileSync(file, "utf8")) as { receivers: { name: string }[] };
+  const receivers = config.receivers.map(({ name }) => {
+    const url = `http://127.0.0.1:9099/${name.replace("ssh-reset-", "")}`;
+    return name === "ssh-reset-nobody" ? { name } : { name, webhook_configs: [{ url, send_resolved: true }] };
+  });
+  writeFileSync(file, stringify({ ...config, receivers }));
 }
 
 const prometheusConfig = `global:
