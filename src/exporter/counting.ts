@@ -11,8 +11,8 @@ import type { Committable } from "./committer.ts";
 import { Pipeline, type PipelineSnapshot } from "./pipeline.ts";
 import { RecentResets } from "./recent-resets.ts";
 
-/** The ledger holds evidence back for a second, to hear all lines of one end. */
-const ledgerRestMs = 60_000;
+/** After the last record the ledger still changes by itself: it tells ends that it held back, and forgets old connections. */
+const ledgerRestMs = 15 * 60_000;
 
 interface CountingSnapshot {
   readonly pipeline: PipelineSnapshot;
