@@ -47,6 +47,7 @@ export class Session {
   #phase: ProbePhase | undefined = "connect";
   #phaseStart = performance.now();
   #receivedBytes = 0;
+  #ended = false;
   #notify: () => void = () => {};
 
   constructor(options: SessionOptions) {
@@ -66,13 +67,16 @@ export class Session {
     // libuv reports the end, not the error, when data and a RST arrive together (POLLHUP): a write tells them apart.
     this.socket.on("end", () => {
       if (this.#phase === undefined || this.failure !== undefined) return;
+      this.#ended = true;
       this.socket.write(disconnectPacket("probe"), (error) => !error && this.#fail("closed"));
     });
     this.socket.on("error", (error: NodeJS.ErrnoException) => {
       const errno = error.code ?? error.message;
       // A RST to a SYN is ECONNREFUSED: with ECONNRESET the connection stood before this process had heard of it.
       if (this.#phase === "connect" && errno === "ECONNRESET") this.#enter("banner");
-      this.#fail(reasons[errno] ?? "unreachable", { errno });
+      // After a FIN the kernel tells a RST as EPIPE (tcp_reset(), TCP_CLOSE_WAIT): the peer closed first.
+      if (this.#ended && errno === "EPIPE") this.#fail("closed");
+      else this.#fail(reasons[errno] ?? "unreachable", { errno });
     });
   }
 

@@ -17,7 +17,7 @@ export class TargetError extends Error {
 
 export function parseTarget(text: string): Target {
   const quoted = JSON.stringify(text.slice(0, 300));
-  const match = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(.*))?$/s.exec(text);
+  const match = /^(?:\[([^\]]*)\]|([^:[\]]+))(?::(.*))?$/s.exec(text);
   const bare = isIP(text) === 6 ? text : undefined;
   if (bare === undefined && match === null) {
     throw new TargetError(`target ${quoted} is not HOST, HOST:PORT, IPV6 or [IPV6]:PORT`);

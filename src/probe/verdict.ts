@@ -87,16 +87,16 @@ const meanings: Readonly<Record<ProbePhase, Readonly<Partial<Record<FailureReaso
   },
   banner: {
     reset: {
-      says: "Connected, then reset before the banner. TCP wrappers look like this, and so does throttling whose text was lost.",
-      next: ["wrappers", "throttling", "path", "sshd"],
+      says: "Connected, then reset before the banner: throttling whose text was lost, somebody on the way, or TCP wrappers.",
+      next: ["throttling", "path", "wrappers", "sshd"],
     },
     closed: {
       says: "Connected, then closed before the banner without a word.",
       next: ["throttling", "resources", "wrappers", "path"],
     },
     timeout: {
-      says: "Connected, but no banner. The kernel (or a proxy) accepted, sshd did not speak.",
-      next: ["logins", "resources", "path"],
+      says: "Connected, but no banner. The kernel (or a proxy) accepted, sshd did not speak. TCP wrappers are silent for 5 s before they refuse: a shorter --timeout sees only that.",
+      next: ["logins", "resources", "path", "wrappers"],
     },
     unreachable: { says: "The path broke before the banner.", next: ["network", "cloud"] },
     protocol: { says: "What answers on this port is no SSH server.", next: ["service", "path"] },
@@ -111,6 +111,10 @@ export function saysThrottled({ text }: Pick<ProbeResult, "text">): boolean {
   return text.some((line) => line === "Exceeded MaxStartups" || line === "Not allowed at this time");
 }
 
+function isWrappersPause({ failure, phaseSeconds: { banner = 0 } }: ProbeResult): boolean {
+  return (failure?.reason === "reset" || failure?.reason === "closed") && banner >= 4.9 && banner < 6;
+}
+
 export function verdict(result: ProbeResult): Verdict {
   const { failure } = result;
   const sshVerbose = sshVerboseLines(result);
@@ -122,6 +126,11 @@ export function verdict(result: ProbeResult): Verdict {
   if (failure.phase === "banner" && saysThrottled(result)) {
     const meaning = `sshd itself refused: "${result.text[0]}". Too many connections that have not logged in, or a penalty for this source address (9.8+).`;
     return { meaning, next: [steps.throttling], sshVerbose };
+  }
+  if (failure.phase === "banner" && isWrappersPause(result)) {
+    const meaning =
+      "Connected, then cut after 5 s without a banner: so long do TCP wrappers sleep before they refuse (clean_exit() of libwrap).";
+    return { meaning, next: [steps.wrappers, steps.path], sshVerbose };
   }
   const found = meanings[failure.phase][failure.reason];
   const meaning = found?.says ?? `${failure.reason} in ${phaseTitles[failure.phase]}.`;

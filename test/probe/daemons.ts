@@ -4,7 +4,7 @@
  * outside the mount namespace changes.
  */
 import { type ChildProcess, execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { debian, type Suite } from "../../tools/debian.ts";
@@ -72,6 +72,7 @@ export async function startSshd(namespace: Namespace, options: SshdOptions): Pro
   );
   writeFileSync(join(etc, "group"), "root:x:0:\nnogroup:x:65534:\n");
   writeFileSync(join(etc, "hosts.deny"), hostsDeny);
+  writeFileSync(join(etc, "nsswitch.conf"), "passwd: files\ngroup: files\nhosts: files\n");
   const lines = [
     `Port ${port}`,
     ...["HostKey /etc/ssh/ed25519_key", "HostKey /etc/ssh/rsa_key"],
@@ -137,21 +138,17 @@ export async function startFaults(namespace: Namespace, faults: readonly string[
   return start(namespace, folderOf("faults"), command, (log) => log.includes("listening"));
 }
 
-/** The Debian package is one static program: nothing else is fetched. */
-export async function blackboxExporter(): Promise<string> {
-  const folder = folderOf("blackbox");
+/** Unpacks it in the folder. Debian's package is one static program: nothing else is fetched. */
+export async function blackboxExporter(folder: string): Promise<string> {
   execFileSync("apt-get", ["-q", "download", "prometheus-blackbox-exporter"], { cwd: folder, stdio: "ignore" });
   execFileSync("sh", ["-c", "dpkg-deb -x *.deb ."], { cwd: folder });
-  const program = `${folder}.program`;
-  cpSync(join(folder, "usr/bin/prometheus-blackbox-exporter"), program);
-  rmSync(folder, { recursive: true });
-  return program;
+  return join(folder, "usr/bin/prometheus-blackbox-exporter");
 }
 
 /** The whole process group. */
 async function ended(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
-  const end = new Promise((resolve) => child.once("close", resolve));
+  const end = new Promise((resolve) => child.once("exit", resolve));
   process.kill(-child.pid, "SIGKILL");
   await end;
 }

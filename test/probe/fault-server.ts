@@ -35,36 +35,40 @@ const said: Readonly<Record<HandshakePhase, Buffer>> = {
   new_keys: newKeys,
 };
 
-/** Does what the phases before want, and the fault instead of `phase`. */
-export const faultServer = (phase: HandshakePhase, fault: Fault, host?: string, port?: number): Promise<FaultServer> =>
-  serve(
-    (socket) => {
-      let bytes: Buffer = Buffer.alloc(0);
-      let identified = false;
-      // Every phase begins with something of the client's; the new keys follow the server's own reply.
-      const go = (at: HandshakePhase): void => {
-        if (at === phase) commit(socket, fault);
-        else socket.write(said[at], () => at === "kex_reply" && go("new_keys"));
-      };
-      socket.on("data", (chunk) => {
-        bytes = Buffer.concat([bytes, chunk]);
-        if (!identified) {
-          const end = bytes.indexOf("\n");
-          if (end === -1) return;
-          bytes = bytes.subarray(end + 1);
-          identified = true;
-          go("banner");
-        }
-        for (let packet = decodePacket(bytes); packet !== undefined; packet = decodePacket(bytes)) {
-          bytes = packet.rest;
-          if (packet.payload[0] === message.kexInit) go("kex_init");
-          if (packet.payload[0] === message.kexEcdhInit) go("kex_reply");
-        }
-      });
-    },
-    host,
-    port,
-  );
+interface Place {
+  readonly host?: string;
+  readonly port?: number;
+  /** A fault instead of the banner comes at once; else after the client's own, so that no text can be lost. */
+  readonly hasty?: boolean;
+}
+
+/** Does what the phases before want, like sshd it speaks first, and the fault instead of `phase`. */
+export const faultServer = (phase: HandshakePhase, fault: Fault, place: Place = {}): Promise<FaultServer> =>
+  serve((socket) => {
+    let bytes: Buffer = Buffer.alloc(0);
+    let identified = false;
+    const go = (at: HandshakePhase): void => {
+      if (at === phase) commit(socket, fault);
+      else socket.write(said[at], () => at === "kex_reply" && go("new_keys"));
+    };
+    const waits = phase === "banner" && place.hasty !== true;
+    if (!waits) go("banner");
+    socket.on("data", (chunk) => {
+      bytes = Buffer.concat([bytes, chunk]);
+      if (!identified) {
+        const end = bytes.indexOf("\n");
+        if (end === -1) return;
+        bytes = bytes.subarray(end + 1);
+        identified = true;
+        if (waits) go("banner");
+      }
+      for (let packet = decodePacket(bytes); packet !== undefined; packet = decodePacket(bytes)) {
+        bytes = packet.rest;
+        if (packet.payload[0] === message.kexInit) go("kex_init");
+        if (packet.payload[0] === message.kexEcdhInit) go("kex_reply");
+      }
+    });
+  }, place);
 
 function commit(socket: Socket, fault: Fault): void {
   if (fault === "reset") socket.resetAndDestroy();
@@ -85,7 +89,10 @@ function commit(socket: Socket, fault: Fault): void {
 }
 
 /** Any behaviour, per connection. */
-export async function serve(behave: (socket: Socket) => void, host = "127.0.0.1", port = 0): Promise<FaultServer> {
+export async function serve(
+  behave: (socket: Socket) => void,
+  { host = "127.0.0.1", port = 0 }: Place = {},
+): Promise<FaultServer> {
   const sockets = new Set<Socket>();
   let connections = 0;
   const server: Server = createServer((socket) => {
@@ -110,7 +117,7 @@ export async function serve(behave: (socket: Socket) => void, host = "127.0.0.1"
 if (process.argv[1] === import.meta.filename) {
   for (const [i, argument] of process.argv.slice(2).entries()) {
     const [phase, fault] = argument.split(":") as [HandshakePhase, Fault];
-    await faultServer(phase, fault, "0.0.0.0", 4000 + i);
+    await faultServer(phase, fault, { host: "0.0.0.0", port: 4000 + i, hasty: true });
   }
   process.stdout.write("listening\n");
 }
