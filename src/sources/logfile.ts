@@ -268,8 +268,10 @@ class Follower {
       let block: Buffer | undefined;
       try {
         if (held.reader.rewritten()) {
-          yield* this.#truncated(held);
-          continue;
+          if (held === this.#held.at(-1)) yield* this.#truncated(held);
+          else yield this.#release(held, "a rotated file was overwritten");
+          if (this.#held.includes(held)) continue;
+          return;
         }
         block = await held.reader.read();
       } catch (error) {
@@ -327,6 +329,8 @@ class Follower {
     const before = { reader: copy.reader, lines: held.lines, skipping, lastGrowthMs: this.#nowMs() };
     this.#held.splice(this.#held.indexOf(held), 0, before);
     yield* this.#drain(before);
+    // Nobody writes to a copy; the next copytruncate may overwrite it. Where the cut fell into a line, its end is gone.
+    yield this.#release(before, copy.reader.rest().length > 0 ? "it was truncated within a line" : undefined);
   }
 
   /** Lets go of old files that nobody writes any more; their last line is whole now, with or without a newline. */
@@ -338,10 +342,15 @@ class Follower {
       const records: LogRecord[] = [];
       const rest = held.reader.rest();
       if (rest.length > 0 && !held.skipping) held.lines.readLine(rest, records);
-      this.#held = this.#held.filter((other) => other !== held);
-      held.reader.close();
+      this.#release(held, undefined);
       yield { records, lost: 0 };
     }
+  }
+
+  #release(held: Held, loss: string | undefined): Piece {
+    this.#held = this.#held.filter((other) => other !== held);
+    held.reader.close();
+    return loss === undefined ? nothing : this.#lose(loss);
   }
 
   #hold(reader: LogReader, skipping = false): Held {

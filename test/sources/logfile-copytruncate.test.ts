@@ -21,6 +21,24 @@ describe("a log file that is copied and truncated", () => {
     await reading.stop();
   });
 
+  it("is read once, though each copy overwrites the one before", async () => {
+    const path = `${temporary.make()}/auth.log`;
+    writeFileSync(path, lines(0, 1));
+    const reading = new Reading(createLogfileSource({ ...start(), paths: [path], pollMs: 50 }));
+    await reading.count(1);
+    for (let n = 1; n < 21; n += 4) {
+      appendFileSync(path, lines(n, n + 3));
+      copyFileSync(path, `${path}.1`);
+      truncateSync(path);
+      appendFileSync(path, lines(n + 3, n + 4));
+      await reading.count(n + 4);
+    }
+    await reading.settled(50);
+    expect(reading.messages).to.deep.equal(numbered(0, 21));
+    expect(reading.lost).to.equal(0);
+    await reading.stop();
+  });
+
   it("is recognised when it has grown beyond the old size again", async () => {
     const path = `${temporary.make()}/auth.log`;
     writeFileSync(path, lines(0, 2));
