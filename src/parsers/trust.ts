@@ -6,7 +6,7 @@
 import type { Event } from "../model/event.ts";
 import type { JournalFields, LogRecord } from "../model/record.ts";
 
-const sshdPrograms: ReadonlySet<string> = new Set(["sshd", "sshd-session", "sshd-auth"]);
+const sshdPrograms = ["sshd", "sshd-session", "sshd-auth"];
 
 /** False: the record claims to come from a program that did not write it. It is not parsed, and worth counting apart. */
 export function isTrusted(record: LogRecord): boolean {
@@ -36,7 +36,7 @@ export function isTrusted(record: LogRecord): boolean {
 
 /** A program that died before journald read /proc has no `_EXE`: nobody is taken for it. */
 function wroteBy({ exe }: JournalFields["trusted"], programs: readonly string[]): boolean {
-  return exe !== undefined && programs.includes(basename(exe));
+  return exe !== undefined && isOneOf(exe, programs);
 }
 
 /**
@@ -45,10 +45,10 @@ function wroteBy({ exe }: JournalFields["trusted"], programs: readonly string[])
  */
 function spokeForSshd(trusted: JournalFields["trusted"]): boolean {
   const { exe, comm, uid } = trusted;
-  const program = exe === undefined ? comm : basename(exe);
-  if (program !== undefined && !sshdPrograms.has(program)) return false;
+  if (exe !== undefined && !isOneOf(exe, sshdPrograms)) return false;
+  if (exe === undefined && comm !== undefined && !sshdPrograms.includes(comm)) return false;
   if (uid === 0) return inSshdCgroup(trusted);
-  return program !== undefined && inLoginScope(trusted);
+  return (exe ?? comm) !== undefined && inLoginScope(trusted);
 }
 
 function inSshdCgroup({ unit, cgroup }: JournalFields["trusted"]): boolean {
@@ -69,13 +69,13 @@ function inLoginScope({ unit, cgroup }: JournalFields["trusted"]): boolean {
  */
 export function withinRights(event: Event, { ident, pid, journal }: LogRecord): boolean {
   if (ident === "systemd") return (journal?.trusted.pid ?? pid) <= 1;
-  const uid = journal?.trusted.uid;
-  if (uid === undefined || uid === 0) return true;
+  if (journal === undefined || ident === "kernel" || journal.trusted.uid === 0) return true;
   return event.kind === "sshd.ended" && (event.phase === undefined || event.phase === "session");
 }
 
-function basename(path: string): string {
-  // The kernel's mark on a program that an upgrade has replaced.
-  const end = path.endsWith(" (deleted)") ? -10 : undefined;
-  return path.slice(path.lastIndexOf("/") + 1, end);
+/** By the last part of the program's path, less the kernel's mark on a file that an upgrade has replaced. */
+function isOneOf(exe: string, programs: readonly string[]): boolean {
+  const path = exe.endsWith(" (deleted)") ? exe.slice(0, -10) : exe;
+  const begin = path.lastIndexOf("/") + 1;
+  return programs.some((program) => path.length === begin + program.length && path.endsWith(program));
 }

@@ -96,6 +96,13 @@ describe("who speaks for sshd in the journal", () => {
     }
   });
 
+  it("without a user id nobody is root", () => {
+    const { uid: _, ...nobody } = { ...login, exe: "/usr/sbin/sshd" };
+    expect(parse(from("journal", "sshd", "Server listening on 0.0.0.0 port 22.", nobody))).to.deep.equal({
+      kind: "noted",
+    });
+  });
+
   it("and nothing else: a user's own sshd listens, drops, accepts and starts without consequence", () => {
     const own = { ...login, exe: "/usr/sbin/sshd", comm: "sshd" };
     for (const message of [
