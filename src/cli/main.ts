@@ -6,6 +6,7 @@ type Command = (args: readonly string[]) => Promise<number>;
 /** `serve` is the default: flags alone start the exporter. */
 const commands: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import("./serve.ts")).serve,
+  check: async () => (await import("./check.ts")).check,
   observe: async () => (await import("./observe.ts")).observe,
   probe: async () => (await import("./probe.ts")).probe,
 };
@@ -14,7 +15,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
 async function main(args: readonly string[]): Promise<number> {
   const [first = "", ...rest] = args;
   const named = first !== "" && !first.startsWith("-");
-  const load = Object.hasOwn(commands, named ? first : "serve") ? commands[named ? first : "serve"] : undefined;
+  const load = new Map(Object.entries(commands)).get(named ? first : "serve");
   if (load === undefined) {
     process.stderr.write(`unknown command "${first}"; there are: ${Object.keys(commands).join(", ")}\n`);
     return 2;

@@ -10,6 +10,7 @@ import { type CollectorState, type RunningCollectors, runCollectors } from "../c
 import { SocketTable } from "../collectors/socket-table.ts";
 import { findSshdPorts } from "../collectors/sshd-process.ts";
 import type { Config } from "../config/options.ts";
+import type { Verdict } from "../diagnosis/verdict.ts";
 import { expose, type Format } from "../metrics/exposition.ts";
 import { ownMetrics } from "../metrics/own.ts";
 import type { HostPaths } from "../model/collector.ts";
@@ -118,7 +119,7 @@ export class Exporter {
       this.#collectors.run(signal),
       every(tickMs, signal, () => this.#counting.tick(Date.now())),
       every(portsMs, signal, () => this.#findPorts()),
-      every(judgeIntervalMs, signal, () => this.#judge()),
+      every(judgeIntervalMs, signal, () => this.judge()),
       learnKnownPeers(this.#counting, this.#plan.selection, this.#log, signal),
     ]);
     this.#running.catch((error: unknown) => {
@@ -166,6 +167,15 @@ export class Exporter {
     return closed && `the source ${closed.name} is not reading: ${closed.status().reason ?? "it has not begun"}`;
   }
 
+  /** Judges the causes now; by itself it does so every 15 seconds. */
+  async judge(): Promise<void> {
+    await this.#judging.judge(Date.now(), await this.#gather());
+  }
+
+  verdicts(): readonly Verdict[] {
+    return this.#judging.diagnosis.verdicts(Date.now());
+  }
+
   #warn = (message: string, details?: Readonly<Record<string, unknown>>): void => {
     this.#log.warn({ ...details }, message);
   };
@@ -207,10 +217,6 @@ export class Exporter {
 
   async #findPorts(): Promise<void> {
     this.#sshdPorts = (await findSshdPorts(this.#paths, this.#config["sshd.port"])).ports;
-  }
-
-  async #judge(): Promise<void> {
-    await this.#judging.judge(Date.now(), await this.#gather());
   }
 
   /** Everything there is to show now. */

@@ -54,6 +54,7 @@ export function planSources(config: Config): SourcePlan {
     name: `${kind} records`,
     state: "absent",
     note: reason,
+    grant: "membership in the group systemd-journal, or in adm for the files below /var/log",
   }));
   if (!trace && config["source.tcp-trace"] === undefined) {
     absent.push({

@@ -39,7 +39,7 @@ describe("mistakes at the start", function () {
 
   it("an unknown command", async () => {
     const { code, stderr } = await runExporter("serv");
-    expect([code, stderr]).to.deep.equal([2, 'unknown command "serv"; there are: serve, observe, probe\n']);
+    expect([code, stderr]).to.deep.equal([2, 'unknown command "serv"; there are: serve, check, observe, probe\n']);
   });
 
   it("a port that is taken", async () => {
