@@ -71,8 +71,12 @@ export class Clients {
   }
 
   /** A session that stays until it is closed, once the remote side has answered. */
-  async open(source: string, command = "echo ready; exec sleep 3600"): Promise<Session> {
-    const child = spawn("ip", this.#words(source, ["-T"], [command]), {
+  async open(
+    source: string,
+    command = "echo ready; exec sleep 3600",
+    options: readonly string[] = [],
+  ): Promise<Session> {
+    const child = spawn("ip", this.#words(source, ["-T", ...options], [command]), {
       env: this.#ssh.env,
       stdio: ["pipe", "pipe", "pipe"],
     });

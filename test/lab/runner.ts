@@ -102,7 +102,7 @@ export async function runScenario(scenario: Scenario, bench: Bench): Promise<Row
       );
       const recovery = resolved.annotations["recovery"] ?? "";
       latency = { ...latency, recovery };
-      const must = scenario.recovery ?? /logged in/;
+      const must = scenario.recovery ?? /^Proven/;
       if (!must.test(recovery)) problems.push(`the resolved page says ${JSON.stringify(recovery)}, not ${must}`);
     }
   } catch (error) {

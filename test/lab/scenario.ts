@@ -63,7 +63,7 @@ export interface Scenario {
   inject(bench: Bench): Promise<readonly Evidence[]>;
   /** Ends the fault. Known peers log in afterwards. */
   heal?(bench: Bench): Promise<void>;
-  /** What the resolved notification must say; default: that known peers logged in since. */
+  /** What the resolved notification must say; default: that the recovery is proven. */
   readonly recovery?: RegExp;
 }
 

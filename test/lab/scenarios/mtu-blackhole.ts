@@ -1,34 +1,46 @@
+import type { Network } from "../network.ts";
 import type { Scenario } from "../scenario.ts";
 
 export const mtuBlackhole: Scenario = {
   name: "mtu-blackhole",
-  title: "the router cannot pass more than 1400 bytes and says nothing: transfers hang",
+  title: "the router cannot pass more than 1400 bytes to the clients and says nothing: transfers hang",
   core: true,
   page: "SshResetMtuBlackhole",
   async inject({ network, clients, knownPeers }) {
-    const sessions = await Promise.all(
-      knownPeers.slice(0, 2).map((peer) => clients.open(peer, "echo ready; sleep 3; exec cat /dev/zero")),
-    );
-    const net = network.namespaces.client.address.replace(/\.\d+$/, ".0/24");
-    await network.rules("router", silent);
-    await network.in(
-      "router",
-      `ip route change ${net} dev r1 mtu lock 1400; ip route change $(ip route show | grep -o '^[0-9.]*\\.4\\.0/22') via ${network.namespaces.client.address} mtu lock 1400`,
-    );
+    const command = "echo ready; sleep 4; exec cat /dev/zero";
+    const sessions = await Promise.all(knownPeers.slice(0, 2).map((peer) => clients.open(peer, command)));
     for (const session of sessions) session.child.stdout?.resume();
+    await network.rules("router", silent);
+    await clientRoute(network, "mtu lock 1400");
     return [
-      { metric: "ssh_sockets_full_size_stuck", labels: { small_segments: "delivered" }, atLeast: 1, gauge: true },
+      {
+        metric: "ssh_sockets_full_size_stuck",
+        labels: { small_segments: "delivered" },
+        atLeast: 1,
+        gauge: true,
+        truth: 2,
+      },
     ];
   },
   async heal({ clients, network }) {
     clients.closeSessions();
     await network.heal();
-    await network.in(
-      "router",
-      `ip route replace $(ip route show | grep -o '^[0-9.]*\\.4\\.0/22') via ${network.namespaces.client.address}`,
-    );
+    await clientRoute(network, "");
   },
 };
+
+/** Gives the router's routes to the clients these attributes; the result takes them away. */
+export async function clientRoute(network: Network, attributes: string): Promise<() => Promise<void>> {
+  const { client } = network.namespaces;
+  const [a, b] = client.address.split(".");
+  const set = (text: string): Promise<string> =>
+    network.in(
+      "router",
+      `ip route replace ${a}.${b}.1.0/24 dev r1 ${text} && ip route replace ${a}.${b}.4.0/22 via ${client.address} ${text}; ip route flush cache`,
+    );
+  await set(attributes);
+  return async () => void (await set(""));
+}
 
 /** No ICMP: "fragmentation needed" never leaves the router. */
 export const silent = `flush ruleset

@@ -1,0 +1,78 @@
+import { writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { debian } from "../../../tools/debian.ts";
+import { run } from "../command.ts";
+import type { Bench, Scenario } from "../scenario.ts";
+
+export const conntrackFull: Scenario = {
+  name: "conntrack-full",
+  title: "the server's connection-tracking table is filled with other connections",
+  page: "SshResetConntrackFull",
+  pageDeadlineSeconds: 60,
+  async inject(bench) {
+    await track(bench, "server");
+    await fill(bench, "server");
+    for (const peer of bench.knownPeers.slice(0, 3))
+      await bench.clients.ssh(peer, "true", ["-o", "ConnectTimeout=3"], 5000);
+    return [
+      { metric: "conntrack_drops_total", atLeast: 3 },
+      { metric: "conntrack_entries", atLeast: (await limit()) * 0.95, gauge: true },
+    ];
+  },
+  heal: (bench) => empty(bench, "server"),
+};
+
+export const conntrackFullRouter: Scenario = {
+  name: "conntrack-full-router",
+  title: "the router's table is full: new connections never reach this server, which cannot know",
+  page: undefined,
+  async inject(bench) {
+    await track(bench, "router");
+    await fill(bench, "router");
+    const { stderr } = await bench.clients.ssh(bench.knownPeers[0] ?? "", "true", ["-o", "ConnectTimeout=3"], 6000);
+    if (!/timed out/.test(stderr)) throw new Error(`the client was not shut out: ${stderr}`);
+    return [
+      { metric: "conntrack_drops_total", atLeast: 0, atMost: 0, truth: 0, why: "the drops are the router's own" },
+    ];
+  },
+  heal: (bench) => empty(bench, "router"),
+};
+
+/** A rule that looks at the state switches tracking on in that namespace. */
+const track = ({ network }: Bench, where: "server" | "router"): Promise<void> =>
+  network.rules(
+    where,
+    "table inet scenario {\n chain forward { type filter hook input priority 0; ct state established accept; }\n chain through { type filter hook forward priority 0; ct state established accept; }\n}\n",
+  );
+
+const limit = async (): Promise<number> => Number(await readFile("/proc/sys/net/netfilter/nf_conntrack_max", "utf8"));
+
+/** The limit is the machine's and is left alone; the entries are this namespace's own. */
+async function fill({ network, host }: Bench, where: "server" | "router"): Promise<void> {
+  const conntrack = await debian("conntrack");
+  const lines: string[] = [];
+  const entries = (await limit()) + 64;
+  for (let n = 0; n < entries; n++) {
+    const source = `172.20.${(n >> 16) & 255}.${1 + ((n >> 8) & 127)}`;
+    const port = 1024 + (n & 255) + 256 * ((n >> 15) & 1);
+    const [from, to] = [`-s ${source} -d 172.21.0.1`, `-r 172.21.0.1 -q ${source}`];
+    lines.push(
+      `-A -p tcp ${from} --sport ${port} --dport 22 ${to} --reply-port-src 22 --reply-port-dst ${port} --state ESTABLISHED -u ASSURED -t 600`,
+    );
+  }
+  const file = join(host.root, "..", "conntrack.txt");
+  writeFileSync(file, `${lines.join("\n")}\n`);
+  const args = ["netns", "exec", network.namespaces[where].name, conntrack.path, "-R", file];
+  await run("ip", args, { env: conntrack.env, timeoutMs: 180_000 }).catch((error: unknown) => {
+    // The last ones find the table full.
+    if (!/table full|Cannot allocate|already exists/i.test(String(error))) throw error;
+  });
+}
+
+async function empty({ network }: Bench, where: "server" | "router"): Promise<void> {
+  const conntrack = await debian("conntrack");
+  const args = ["netns", "exec", network.namespaces[where].name, conntrack.path, "-F"];
+  await run("ip", args, { env: conntrack.env, timeoutMs: 60_000 });
+  await network.rules(where, "table inet scenario\ndelete table inet scenario\n");
+}

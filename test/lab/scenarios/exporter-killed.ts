@@ -1,0 +1,45 @@
+import { exactly, type Scenario } from "../scenario.ts";
+
+export const killedInCrash: Scenario = {
+  name: "exporter-killed-in-crash",
+  title: "the exporter is killed with SIGKILL between two crashes of sshd",
+  page: "SshdCrashed",
+  async inject({ host, exporter }) {
+    await host.run(`kill -9 ${await host.listener()}; sleep 2`);
+    await exporter.values();
+    await exporter.kill();
+    await host.run(`kill -9 ${await host.listener()}; sleep 1`);
+    await exporter.resume();
+    return [exactly("sshd_stops_total", 2, { reason: "crash" }), exactly("sshd_starts_total", 2)];
+  },
+};
+
+export const killedInRefusals: Scenario = {
+  name: "exporter-killed-in-refusals",
+  title: "the exporter is killed with SIGKILL while TCP wrappers refuse a known peer ten times",
+  page: "SshResetTcpWrappers",
+  async inject({ host, clients, exporter, knownPeers: [victim = ""] }) {
+    await host.run(`echo 'sshd: ${victim}' > /etc/hosts.deny`);
+    for (let n = 0; n < 5; n++) await clients.ssh(victim);
+    await exporter.kill();
+    for (let n = 0; n < 5; n++) await clients.ssh(victim);
+    await exporter.resume();
+    return [exactly("tcp_wrappers_refusals_total", 10)];
+  },
+  heal: ({ host }) => host.run(": > /etc/hosts.deny").then(() => undefined),
+};
+
+export const killedInResets: Scenario = {
+  name: "exporter-killed-in-resets",
+  title: "the exporter is killed with SIGKILL while known peers reset their key exchanges",
+  page: "SshKnownPeersReset",
+  pageDeadlineSeconds: 60,
+  async inject({ clients, exporter, knownPeers }) {
+    await clients.raw("kex", knownPeers.slice(0, 2), 2, { gapMs: 200 });
+    await exporter.values();
+    await exporter.kill();
+    await clients.raw("kex", knownPeers.slice(2, 4), 2, { gapMs: 200 });
+    await exporter.resume();
+    return [exactly("connections_ended_total", 4, { outcome: "reset", peer_class: "known" })];
+  },
+};

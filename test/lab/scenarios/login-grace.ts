@@ -1,0 +1,39 @@
+import { exactly, type Scenario } from "../scenario.ts";
+
+const grace = async ({ host, clients, knownPeers }: Parameters<Scenario["inject"]>[0]): Promise<void> => {
+  await host.configure("LoginGraceTime 3\n");
+  await clients.raw("half", knownPeers.slice(0, 4), 4, { holdMs: 8000 });
+};
+
+export const loginGrace: Scenario = {
+  name: "login-grace",
+  title: "known peers connect and do not log in within LoginGraceTime",
+  releases: ["13"],
+  page: "SshdLoginTimeout",
+  async inject(bench) {
+    await grace(bench);
+    return [exactly("connections_ended_total", 4, { outcome: "timeout", peer_class: "known" })];
+  },
+  heal: ({ host }) => host.configure(""),
+};
+
+export const loginGraceSilent: Scenario = {
+  name: "login-grace-silent",
+  title: "the same on OpenSSH 9.2, which logs nothing at its default level: no cause can be named",
+  releases: ["12"],
+  page: undefined,
+  async inject(bench) {
+    await grace(bench);
+    return [
+      {
+        metric: "connections_ended_total",
+        labels: { outcome: "timeout" },
+        atLeast: 0,
+        atMost: 4,
+        truth: 4,
+        why: "9.2 of Debian logs no grace timeout; the kernel alone sees the end",
+      },
+    ];
+  },
+  heal: ({ host }) => host.configure(""),
+};

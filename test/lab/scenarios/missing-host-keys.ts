@@ -1,0 +1,19 @@
+import type { Scenario } from "../scenario.ts";
+
+export const missingHostKeys: Scenario = {
+  name: "missing-host-keys",
+  title: "the host keys are gone, then a restart: sshd does not come back",
+  page: "SshdDown",
+  async inject({ host }) {
+    await host.run("mkdir -p /root/keys && mv /etc/ssh/ssh_host_* /root/keys/");
+    await host.attempt("systemctl restart ssh.service");
+    return [
+      { metric: "sshd_start_failures_total", labels: { reason: "host_keys" }, atLeast: 1 },
+      { metric: "sshd_up", atLeast: 0, atMost: 0, gauge: true },
+    ];
+  },
+  async heal({ host }) {
+    await host.run("mv /root/keys/ssh_host_* /etc/ssh/ 2>/dev/null; true");
+    await host.configure("");
+  },
+};

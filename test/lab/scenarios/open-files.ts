@@ -1,0 +1,13 @@
+import type { Scenario } from "../scenario.ts";
+
+export const openFiles: Scenario = {
+  name: "open-files",
+  title: "the listener's limit of open files is reached",
+  page: "SshdProcessLimit",
+  async inject({ host, clients, knownPeers }) {
+    await host.run(`prlimit --nofile=7:7 --pid ${await host.listener()}`);
+    await clients.raw("half", knownPeers, 5, { holdMs: 3000 });
+    return [{ metric: "sshd_resource_errors_total", labels: { resource: "files" }, atLeast: 1 }];
+  },
+  heal: ({ host }) => host.configure(""),
+};

@@ -1,0 +1,23 @@
+import { lowerBound, type Scenario } from "../scenario.ts";
+
+export const perSourceMaxStartups: Scenario = {
+  name: "per-source-max-startups",
+  title: "PerSourceMaxStartups 2: a known peer with two waiting connections is dropped",
+  page: "SshdConnectionThrottling",
+  async inject({ host, clients, knownPeers: [peer = ""] }) {
+    await host.configure("PerSourceMaxStartups 2\nLoginGraceTime 20\n");
+    const waiting = clients.raw("half", [peer], 2, { holdMs: 10_000 });
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    let dropped = 0;
+    for (let n = 0; n < 4; n++) if ((await clients.ssh(peer)).status !== 0) dropped++;
+    await waiting;
+    return [
+      lowerBound("connections_dropped_total", 1, {
+        truth: dropped,
+        why: "sshd throttles these lines too, and prints the same text as for MaxStartups",
+        limit: "max_startups",
+      }),
+    ];
+  },
+  heal: ({ host }) => host.configure(""),
+};

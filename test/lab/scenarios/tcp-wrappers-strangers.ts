@@ -1,0 +1,16 @@
+import { exactly, type Scenario } from "../scenario.ts";
+
+export const tcpWrappersStrangers: Scenario = {
+  name: "tcp-wrappers-strangers",
+  title: "hosts.deny refuses two hundred strangers: what it is for",
+  page: undefined,
+  async inject({ host, clients, strangers }) {
+    await host.run(`printf 'sshd: %s\\n' '${strangers.slice(0, 40).join(" ")}' > /etc/hosts.deny`);
+    await clients.raw("hold", strangers.slice(0, 40), 200, { holdMs: 3000, gapMs: 15 });
+    return [
+      exactly("tcp_wrappers_refusals_total", 200),
+      exactly("connections_ended_total", 0, { peer_class: "known" }),
+    ];
+  },
+  heal: ({ host }) => host.run(": > /etc/hosts.deny").then(() => undefined),
+};
