@@ -11,7 +11,6 @@ import {
   journalFields,
   journalMatches,
   journalRecord,
-  outputFields,
   placeArguments,
 } from "./journal.ts";
 import { JournalExport } from "./journal-export.ts";
@@ -52,7 +51,7 @@ async function* fromJournal(options: HistoryOptions, place: JournalPlace, signal
   // --grep needs a systemd of 237 or later with PCRE2; without it there is more to read.
   for (const grep of [["--grep=^Accepted "], []]) {
     const since = `--since=@${Math.floor(options.sinceMs / 1000)}`;
-    const args = ["--output=export", outputFields, since, ...grep, ...placeArguments(place)];
+    const args = ["--output=export", since, ...grep, ...placeArguments(place)];
     const run = new JournalctlRun(command, [...args, ...journalMatches(options.idents)], signal);
     const parser = new JournalExport(journalFields);
     try {

@@ -3,6 +3,7 @@
  * no plain text, `NAME`, a 64-bit little-endian length and the bytes. Gives the wanted fields of each complete entry.
  * Source: https://systemd.io/JOURNAL_EXPORT_FORMATS
  */
+import { isAscii } from "node:buffer";
 
 /** Longer values are cut: a field may be hundreds of megabytes. */
 const valueBytes = 64 * 1024;
@@ -13,7 +14,8 @@ export type JournalEntry = ReadonlyMap<string, string>;
 
 /** Reads a stream in chunks, split anywhere, in bounded memory. */
 export class JournalExport {
-  readonly #wanted: ReadonlySet<string>;
+  /** Wanted names by their length: most fields are skipped without being decoded. */
+  readonly #wanted: { readonly name: string; readonly bytes: Buffer }[][] = [];
   #entry = new Map<string, string>();
   /** The start of a line whose end has not come yet. */
   #line: Buffer = Buffer.alloc(0);
@@ -21,22 +23,31 @@ export class JournalExport {
   #binary: BinaryField | undefined;
 
   constructor(fields: Iterable<string>) {
-    this.#wanted = new Set(fields);
+    for (const name of fields) {
+      this.#wanted[name.length] = [...(this.#wanted[name.length] ?? []), { name, bytes: Buffer.from(name) }];
+    }
   }
 
   read(chunk: Buffer): readonly JournalEntry[] {
     const entries: JournalEntry[] = [];
+    const ascii = isAscii(chunk);
     let at = 0;
     while (at < chunk.length) {
       if (this.#binary !== undefined) {
         at = this.#binary.read(chunk, at);
         if (this.#binary.complete()) {
-          this.#set(this.#binary.name, this.#binary.value());
+          if (this.#binary.name !== undefined) this.#set(this.#binary.name, this.#binary.value());
           this.#binary = undefined;
         }
         continue;
       }
       const newline = chunk.indexOf(LF, at);
+      const whole = this.#line.length === 0 && newline !== -1 && newline - at <= valueBytes;
+      if (whole) {
+        this.#endLine(chunk, at, newline, ascii, entries);
+        at = newline + 1;
+        continue;
+      }
       const end = newline === -1 ? chunk.length : newline;
       const line = this.#joinLine(chunk.subarray(at, end));
       at = end + 1;
@@ -44,7 +55,7 @@ export class JournalExport {
       else {
         this.#line = Buffer.alloc(0);
         this.#lineCut = false;
-        this.#endLine(line, entries);
+        this.#endLine(line, 0, line.length, false, entries);
       }
     }
     return entries;
@@ -58,28 +69,38 @@ export class JournalExport {
     return line.subarray(0, valueBytes);
   }
 
-  #endLine(line: Buffer, entries: JournalEntry[]): void {
-    if (line.length === 0) {
+  #endLine(bytes: Buffer, start: number, end: number, ascii: boolean, entries: JournalEntry[]): void {
+    if (start === end) {
       if (this.#entry.size > 0) entries.push(this.#entry);
       this.#entry = new Map();
       return;
     }
-    const equals = line.indexOf(EQUALS);
-    if (equals === -1) this.#binary = new BinaryField(line.toString("latin1"));
-    else {
-      const name = line.toString("latin1", 0, equals);
-      if (this.#wanted.has(name)) this.#set(name, line.toString("utf8", equals + 1));
+    let equals = start;
+    while (equals < end && bytes[equals] !== EQUALS) equals++;
+    const name = this.#wantedName(bytes, start, equals);
+    if (equals === end) this.#binary = new BinaryField(name);
+    else if (name !== undefined) this.#set(name, bytes.toString(ascii ? "latin1" : "utf8", equals + 1, end));
+  }
+
+  #wantedName(bytes: Buffer, start: number, end: number): string | undefined {
+    const candidates = this.#wanted[end - start];
+    if (candidates === undefined) return undefined;
+    next: for (const { name, bytes: expected } of candidates) {
+      for (let at = 0; at < expected.length; at++) if (bytes[start + at] !== expected[at]) continue next;
+      return name;
     }
+    return undefined;
   }
 
   /** A client may send a field twice: the first one stands. */
   #set(name: string, value: string): void {
-    if (this.#wanted.has(name) && !this.#entry.has(name)) this.#entry.set(name, value);
+    if (!this.#entry.has(name)) this.#entry.set(name, value);
   }
 }
 
 class BinaryField {
-  readonly name: string;
+  /** Undefined: not wanted, only passed over. */
+  readonly name: string | undefined;
   readonly #length = Buffer.alloc(8);
   #lengthRead = 0;
   /** Bytes still to come, the final newline among them. */
@@ -87,7 +108,7 @@ class BinaryField {
   readonly #kept: Buffer[] = [];
   #keptLength = 0;
 
-  constructor(name: string) {
+  constructor(name: string | undefined) {
     this.name = name;
   }
 
@@ -102,7 +123,7 @@ class BinaryField {
       this.#remaining = Number(this.#length.readBigUInt64LE()) + 1;
     }
     const taken = Math.min(this.#remaining, chunk.length - at);
-    const data = Math.min(taken, this.#remaining - 1, valueBytes - this.#keptLength);
+    const data = this.name === undefined ? 0 : Math.min(taken, this.#remaining - 1, valueBytes - this.#keptLength);
     if (data > 0) {
       this.#kept.push(Buffer.from(chunk.subarray(at, at + data)));
       this.#keptLength += data;
