@@ -6,6 +6,7 @@ import { parse } from "yaml";
 import { alertFiles } from "./alert-files.ts";
 import { docFiles } from "./doc-files.ts";
 import { readSampleFile, type Sample } from "./message-samples.ts";
+import { runbookHeads, withHead } from "./runbooks.ts";
 import { defaultSettings, withThresholds } from "./settings.ts";
 
 const usage = `usage: npm run kit -- [options]
@@ -36,6 +37,7 @@ try {
       values.thresholds === undefined ? plain : withThresholds(plain, parse(readFileSync(values.thresholds, "utf8")));
     const files = values.out === "." ? [...alertFiles(settings), ...docFiles(readSamples())] : alertFiles(settings);
     for (const [path, text] of files) write(join(values.out, path), text);
+    if (values.out === ".") writeRunbooks();
   }
 } catch (error) {
   process.stderr.write(`kit: ${error instanceof Error ? error.message : String(error)}\n`);
@@ -47,6 +49,14 @@ function readSamples(): readonly Sample[] {
   const folder = "test/fixtures/messages";
   const names = readdirSync(folder).filter((name) => name.endsWith(".txt"));
   return names.sort().flatMap((name) => readSampleFile(name, readFileSync(join(folder, name), "utf8")));
+}
+
+/** Only the project's own: their bodies are there. */
+function writeRunbooks(): void {
+  for (const [alert, head] of runbookHeads()) {
+    const path = join("docs/runbooks", `${alert}.md`);
+    write(path, withHead(readFileSync(path, "utf8"), head, path));
+  }
 }
 
 function write(path: string, text: string): void {

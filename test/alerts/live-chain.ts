@@ -1,0 +1,269 @@
+/**
+ * The live chain: a real Prometheus with our rules, a real Alertmanager with our routes and inhibition, and a webhook.
+ * A replay: one process serves the pages of many hosts, each with one fault or two, time running faster by the kit's own
+ * time scale. Every fault must earn exactly one page, its own, and its resolution.
+ * `node --import=tsx test/alerts/live-chain.ts [--suite SUITE] [--singles]`
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { createServer as createTcpServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import { parse, stringify } from "yaml";
+import { catalogue } from "../../src/diagnosis/catalogue.ts";
+import type { Cause, CauseId } from "../../src/diagnosis/cause.ts";
+import { alertFiles } from "../../src/kit/alert-files.ts";
+import { followers } from "../../src/kit/alertmanager.ts";
+import { defaultSettings } from "../../src/kit/settings.ts";
+import { debian, type Suite } from "../../tools/debian.ts";
+import { faults, knownPeersReset, scanners } from "./scenarios.ts";
+import { type Change, SimulatedHost } from "./simulated-host.ts";
+
+/** A scrape and an evaluation each second stand for the shipped 15 s. */
+const timeScale = 15;
+/** Scenario seconds of health before the faults. */
+const faultAt = 300;
+
+interface Trial {
+  readonly name: string;
+  readonly changes: readonly Change[];
+  /** Causes that must page, and no other. */
+  readonly pages: readonly string[];
+  /** Scenario seconds until all is over. */
+  readonly until: number;
+}
+
+interface Notification {
+  readonly timeMs: number;
+  readonly status: string;
+  readonly alerts: readonly {
+    readonly status: string;
+    readonly labels: Readonly<Record<string, string>>;
+    readonly annotations: Readonly<Record<string, string>>;
+  }[];
+}
+
+const { values: flags } = parseArgs({
+  options: { suite: { type: "string", default: "machine" }, singles: { type: "boolean", default: false } },
+});
+const trials = flags.singles ? singles() : [...singles(), ...pairs()];
+const notifications = new Map<string, Notification[]>();
+const children: ChildProcess[] = [];
+const folder = await mkdtemp(join(tmpdir(), "ssh-reset-chain-"));
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => void end().then(() => process.exit(130)));
+try {
+  process.exitCode = (await runChain()) ? 0 : 1;
+} finally {
+  await end();
+}
+
+function singles(): Trial[] {
+  const own = catalogue.map(({ id, severity }) => ({
+    name: id,
+    changes: faults[id].changes(faultAt),
+    pages: severity === "info" ? [] : [id],
+    until: faultAt + faults[id].until,
+  }));
+  return [
+    ...own,
+    {
+      name: "peer_reset",
+      changes: knownPeersReset(faultAt, 4, "session"),
+      pages: ["peer_reset"],
+      until: faultAt + 900,
+    },
+    { name: "scanners", changes: scanners, pages: [], until: faultAt + 900 },
+    { name: "idle host", changes: [], pages: [], until: faultAt + 900 },
+  ];
+}
+
+/** Every pair of causes on one host, with known peers reset before they log in, which each of them may explain. */
+function pairs(): Trial[] {
+  const inTime = catalogue.filter(({ id }) => faults[id].until < 1800);
+  return inTime.flatMap((one, index) =>
+    inTime.slice(index + 1).map((other) => ({
+      name: `${one.id} + ${other.id}`,
+      changes: [...faults[one.id].changes(faultAt), ...faults[other.id].changes(faultAt)],
+      pages: roots([one, other]),
+      until: faultAt + Math.max(faults[one.id].until, faults[other.id].until),
+    })),
+  );
+}
+
+function roots(causes: readonly Cause[]): CauseId[] {
+  const followed = causes.flatMap(({ id }) => followers(catalogue, id));
+  return causes.flatMap(({ id, severity }) => (severity === "info" || followed.includes(id) ? [] : [id]));
+}
+
+async function runChain(): Promise<boolean> {
+  const suite = flags.suite as Suite;
+  const [prometheus, alertmanager] = [
+    await debian("prometheus", suite),
+    await debian("prometheus-alertmanager", suite),
+  ];
+  let startedMs = Date.now();
+  const scenarioSeconds = (): number => ((Date.now() - startedMs) / 1000) * timeScale;
+  const hosts = trials.map(({ changes }) => new SimulatedHost(changes));
+  const server = await serveReplay((index) => hosts[index]?.page(scenarioSeconds()) ?? "");
+  const replay = (server.address() as AddressInfo).port;
+  const [prometheusPort, alertmanagerPort] = [await freePort(), await freePort()];
+  await writeConfigurations(replay, alertmanagerPort);
+  await start(alertmanager.path, alertmanager.env, [
+    `--config.file=${folder}/alertmanager.yml`,
+    `--storage.path=${folder}/alertmanager`,
+    `--web.listen-address=127.0.0.1:${alertmanagerPort}`,
+    "--cluster.listen-address=",
+  ]);
+  startedMs = Date.now();
+  await start(prometheus.path, prometheus.env, [
+    `--config.file=${folder}/prometheus.yml`,
+    `--storage.tsdb.path=${folder}/prometheus`,
+    `--web.listen-address=127.0.0.1:${prometheusPort}`,
+    "--rules.alert.resend-delay=1s",
+  ]);
+  // Prometheus asks each target for the first time within one scrape interval of its start, at a time of its own.
+  await until("Prometheus is ready", 60, async () => (await fetch(`http://127.0.0.1:${prometheusPort}/-/ready`)).ok);
+  startedMs = Date.now();
+  const lastSeconds = Math.max(...trials.map((trial) => trial.until)) + 300;
+  console.log(
+    `${trials.length} hosts, ${suite}: ${Math.round(lastSeconds / timeScale)} s at a time scale of ${timeScale}`,
+  );
+  await until("all is over", 600, async () => scenarioSeconds() > lastSeconds);
+  server.close();
+  return report(startedMs + (faultAt / timeScale) * 1000);
+}
+
+async function serveReplay(page: (index: number) => string): Promise<Server> {
+  const server = createServer((request, response) => {
+    const host = /^\/host\/(\d+)$/.exec(request.url ?? "");
+    if (host !== null) {
+      response.setHeader("Content-Type", "text/plain; version=0.0.4").end(page(Number(host[1])));
+      return;
+    }
+    let body = "";
+    request.setEncoding("utf8").on("data", (chunk: string) => {
+      body += chunk;
+    });
+    request.on("end", () => {
+      receive(JSON.parse(body));
+      response.end();
+    });
+  });
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  return server;
+}
+
+/** Unknown keys are ignored: newer Alertmanagers add some. */
+function receive(payload: { status: string; alerts: Notification["alerts"] }): void {
+  const instance = payload.alerts[0]?.labels["instance"] ?? "";
+  const own = notifications.get(instance) ?? [];
+  notifications.set(instance, [...own, { timeMs: Date.now(), status: payload.status, alerts: payload.alerts }]);
+}
+
+async function writeConfigurations(replay: number, alertmanagerPort: number): Promise<void> {
+  const files = alertFiles({ ...defaultSettings, timeScale });
+  await writeFile(join(folder, "rules.yml"), files.get("alerts/ssh-reset-exporter.rules.yml") ?? "");
+  const webhook = [{ url: `http://127.0.0.1:${replay}/hook`, send_resolved: true }];
+  const config = parse(files.get("alerts/alertmanager.yml") ?? "");
+  config.receivers = config.receivers.map(({ name }: { name: string }) =>
+    name === "ssh-reset-nobody" ? { name } : { name, webhook_configs: webhook },
+  );
+  config.templates = [resolve("alerts/templates/*.tmpl")];
+  await writeFile(join(folder, "alertmanager.yml"), stringify(config));
+  const targets = trials.map(({ name }, index) => ({
+    targets: [`127.0.0.1:${replay}`],
+    labels: { instance: name, __metrics_path__: `/host/${index}` },
+  }));
+  const prometheus = {
+    global: { scrape_interval: "1s", evaluation_interval: "1s" },
+    rule_files: [join(folder, "rules.yml")],
+    alerting: { alertmanagers: [{ static_configs: [{ targets: [`127.0.0.1:${alertmanagerPort}`] }] }] },
+    scrape_configs: [{ job_name: "ssh", static_configs: targets }],
+  };
+  await writeFile(join(folder, "prometheus.yml"), stringify(prometheus, { aliasDuplicateObjects: false }));
+}
+
+/** Holds what came against what must come; prints every difference and the latencies. */
+function report(faultMs: number): boolean {
+  const wrong: string[] = [];
+  const latencies: number[] = [];
+  let pages = 0;
+  for (const { name, pages: wanted } of trials) {
+    const own = notifications.get(name) ?? [];
+    const firing = own.filter(({ status }) => status === "firing");
+    const paged = new Set(firing.flatMap(({ alerts }) => alerts.map(({ labels }) => labels["cause"] ?? "")));
+    const says = (text: string): void => void wrong.push(`${name}: ${text}`);
+    if ([...paged].sort().join() !== [...wanted].sort().join())
+      says(`paged [${[...paged].join(", ")}], wanted [${wanted.join(", ")}]`);
+    pages += firing.length;
+    if (wanted.length === 0) continue;
+    if (wanted.length === 1 && firing.length !== 1) says(`${firing.length} pages instead of one`);
+    const [first] = firing;
+    if (first !== undefined) latencies.push(first.timeMs - faultMs);
+    const last = own.at(-1);
+    if (last?.status !== "resolved") says("not resolved");
+    for (const { annotations, labels } of last?.alerts ?? []) {
+      if (!/^(Proven|Not yet proven): /.test(annotations["recovery"] ?? ""))
+        says(`${labels["cause"]}: resolved without a word on the fix: "${annotations["recovery"]}"`);
+    }
+    for (const { annotations, labels } of first?.alerts ?? []) {
+      if (!/Evidence on .*: \S/.test(annotations["description"] ?? ""))
+        says(`${labels["cause"]}: page without evidence: "${annotations["description"]}"`);
+    }
+  }
+  latencies.sort((a, b) => a - b);
+  const at = (share: number): string =>
+    ((latencies[Math.floor(share * (latencies.length - 1))] ?? 0) / 1000).toFixed(1);
+  console.log(
+    `${pages} pages on ${trials.length} hosts, ${trials.filter((trial) => trial.pages.length > 0).length} with a page due`,
+  );
+  console.log(
+    `evidence to page, scrape 1 s, windows / ${timeScale}: min ${at(0)} s, median ${at(0.5)} s, max ${at(1)} s`,
+  );
+  for (const text of wrong) console.log(`WRONG ${text}`);
+  console.log(wrong.length === 0 ? "live chain: ok" : `live chain: ${wrong.length} wrong`);
+  return wrong.length === 0;
+}
+
+async function start(path: string, env: NodeJS.ProcessEnv, args: readonly string[]): Promise<void> {
+  const child = spawn(path, args, { env, stdio: ["ignore", "ignore", "pipe"] });
+  children.push(child);
+  let said = "";
+  child.stderr?.setEncoding("utf8").on("data", (chunk: string) => {
+    said = (said + chunk).slice(-4000);
+  });
+  child.on("exit", (code) => {
+    if (code !== null && code !== 0) console.error(`${path} ended with ${code}: ${said}`);
+  });
+  await new Promise((done, failed) => child.on("spawn", done).on("error", failed));
+}
+
+async function freePort(): Promise<number> {
+  const server = createTcpServer();
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((done) => server.close(done));
+  return port;
+}
+
+async function until(what: string, seconds: number, holds: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + seconds * 1000;
+  while (!(await holds().catch(() => false))) {
+    if (Date.now() > deadline) throw new Error(`${what}: not within ${seconds} s`);
+    await delay(200);
+  }
+}
+
+async function end(): Promise<void> {
+  for (const child of children.splice(0)) {
+    if (child.exitCode !== null) continue;
+    const gone = new Promise((done) => child.once("exit", done));
+    child.kill("SIGTERM");
+    await Promise.race([gone, delay(5000).then(() => child.kill("SIGKILL"))]);
+  }
+  await rm(folder, { recursive: true, force: true });
+}
