@@ -239,6 +239,30 @@ export type KernelEvent =
   /** `net_ratelimit: N callbacks suppressed`: N more lines of some kind, a lower bound of what is missing. */
   | { readonly kind: "kernel.suppressed"; readonly count: number };
 
+/** Why the kernel sent a reset: enum sk_rst_reason in include/net/rstreason.h (6.10+), lower case. MPTCP's are `other`. */
+export const resetReasons = [
+  "not_specified",
+  "no_socket",
+  "tcp_invalid_ack_sequence",
+  "tcp_rfc7323_paws",
+  "tcp_too_old_ack",
+  "tcp_ack_unsent_data",
+  "tcp_flags",
+  "tcp_old_ack",
+  "tcp_abort_on_data",
+  "tcp_timewait_socket",
+  "invalid_syn",
+  "tcp_abort_on_close",
+  "tcp_abort_on_linger",
+  "tcp_abort_on_memory",
+  "tcp_state",
+  "tcp_keepalive_timeout",
+  "tcp_disconnect_with_data",
+  "error",
+  "other",
+] as const;
+export type ResetReason = (typeof resetReasons)[number];
+
 /** A TCP reset that the kernel sent or received, from its trace events. */
 export type TcpResetEvent = {
   readonly kind: "tcp.reset_received" | "tcp.reset_sent";
@@ -247,8 +271,8 @@ export type TcpResetEvent = {
   /** Undefined for a reset sent by a listener (the event has no peer). */
   readonly address?: string;
   readonly port?: number;
-  /** tcp_send_reset since 6.10, lower case, allow-listed; "not_specified" else. */
-  readonly reason?: string;
+  /** Only of sent ones. */
+  readonly reason?: ResetReason;
 };
 
 /** The log itself says that it lost records. */

@@ -4,40 +4,9 @@
  * dest=A:P` since 5.17 and 6.x, before `sport= dport= saddr= daddr= saddrv6= daddrv6=`), include/net/rstreason.h. In both
  * events the source side is the local one.
  */
-import type { Event } from "../model/event.ts";
+import { type Event, type ResetReason, resetReasons } from "../model/event.ts";
 import { canonicalAddress, readPort } from "./address.ts";
 import { says } from "./wording.ts";
-
-/** rstreason.h without its prefix, in lower case; the label's closed set together with `other`. */
-export const resetReasons = [
-  "not_specified",
-  "no_socket",
-  "tcp_invalid_ack_sequence",
-  "tcp_rfc7323_paws",
-  "tcp_too_old_ack",
-  "tcp_ack_unsent_data",
-  "tcp_flags",
-  "tcp_old_ack",
-  "tcp_abort_on_data",
-  "tcp_timewait_socket",
-  "invalid_syn",
-  "tcp_abort_on_close",
-  "tcp_abort_on_linger",
-  "tcp_abort_on_memory",
-  "tcp_state",
-  "tcp_keepalive_timeout",
-  "tcp_disconnect_with_data",
-  "mptcp_rst_eunspec",
-  "mptcp_rst_emptcp",
-  "mptcp_rst_eresource",
-  "mptcp_rst_eprohibit",
-  "mptcp_rst_ewq2big",
-  "mptcp_rst_ebadperf",
-  "mptcp_rst_emiddlebox",
-  "error",
-  "other",
-] as const;
-export type ResetReason = (typeof resetReasons)[number];
 
 const known: ReadonlySet<string> = new Set(resetReasons);
 

@@ -6,34 +6,11 @@
 import type { EndEvidence } from "../connections/connections.ts";
 import type { Peers } from "../connections/peers.ts";
 import type { ConnectionEnd } from "../model/connection.ts";
-import type { Event, EventKind } from "../model/event.ts";
+import { type Event, type EventKind, resetReasons } from "../model/event.ts";
 import type { MetricDef, Sample } from "../model/metric.ts";
 import type { LogRecord } from "../model/record.ts";
 import { Counters } from "./counters.ts";
 import { restoreAll, snapshotAll, type Tally } from "./tally.ts";
-
-export const resetReasons = [
-  "not_specified",
-  "no_socket",
-  "tcp_invalid_ack_sequence",
-  "tcp_rfc7323_paws",
-  "tcp_too_old_ack",
-  "tcp_ack_unsent_data",
-  "tcp_flags",
-  "tcp_old_ack",
-  "tcp_abort_on_data",
-  "tcp_timewait_socket",
-  "invalid_syn",
-  "tcp_abort_on_close",
-  "tcp_abort_on_linger",
-  "tcp_abort_on_memory",
-  "tcp_state",
-  "tcp_keepalive_timeout",
-  "tcp_disconnect_with_data",
-  "error",
-  "other",
-] as const;
-const reasons: ReadonlySet<string> = new Set(resetReasons);
 
 export const received: MetricDef = {
   name: "sshreset_tcp_resets_received_total",
@@ -107,7 +84,7 @@ export class ResetTally implements Tally {
       this.#peers.reset("received", event.address, timeMs, count);
     } else if (event.kind === "tcp.reset_sent") {
       const reason = event.reason ?? "not_specified";
-      this.#counters.sent.add(count, reasons.has(reason) ? reason : "other");
+      this.#counters.sent.add(count, reason);
       this.#peers.reset("sent", event.address, timeMs, count);
     }
   }

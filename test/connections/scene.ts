@@ -83,7 +83,7 @@ export const failed = (from = peer): Event => ({ kind: "sshd.authentication_fail
 export const drop = (from = peer): Event => ({ kind: "sshd.drop", limit: "max_startups", ...from });
 export const sessionClosed: Event = { kind: "sshd.session_closed" };
 export const resetReceived = (from = peer): Event => reset("tcp.reset_received", from);
-export const resetSent = (from = peer, reason = "tcp_abort_on_data"): Event => ({
+export const resetSent = (from = peer, reason: ResetReason = "tcp_abort_on_data"): Event => ({
   ...reset("tcp.reset_sent", from),
   reason,
 });
