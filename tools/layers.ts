@@ -21,8 +21,8 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   probe: ["model"],
   observe: ["model", "collectors"],
   tallies: ["model", "connections"],
-  web: ["model", "metrics", "probe"],
-  kit: ["model", "metrics", "collectors", "tallies", "parsers", "diagnosis"],
+  web: ["model", "config", "metrics", "probe"],
+  kit: ["model", "config", "metrics", "collectors", "tallies", "parsers", "diagnosis"],
 };
 const folders = [...Object.keys(layers), "exporter", "cli"];
 

@@ -1,7 +1,7 @@
 /** A small stage for connection tests: events at given seconds, ticks in between, the ends that were told. */
 import { Connections, type EndEvidence } from "../../src/connections/connections.ts";
 import type { ConnectionEnd } from "../../src/model/connection.ts";
-import type { Event, SshdEnded } from "../../src/model/event.ts";
+import type { Event, ResetReason, SshdEnded } from "../../src/model/event.ts";
 import type { LogRecord } from "../../src/model/record.ts";
 
 export const peer = { address: "192.0.2.1", port: 40000 };
