@@ -19,9 +19,12 @@ export interface Sibling {
 export function siblings(path: string): readonly Sibling[] {
   const found: Sibling[] = [];
   const name = basename(path);
-  for (const entry of list(dirname(path))) {
+  const entries = list(dirname(path));
+  for (const entry of entries) {
     // .xz, .bz2 and .zst need programs that a host may lack: to a position in them there is no match.
     if (!(entry.startsWith(`${name}.`) || entry.startsWith(`${name}-`)) || /\.(?:xz|bz2|zst)$/.test(entry)) continue;
+    // Still being compressed: gzip removes the original only when it is done.
+    if (entry.endsWith(".gz") && entries.includes(entry.slice(0, -3))) continue;
     const sibling = join(dirname(path), entry);
     const stats = statSync(sibling, { bigint: true, throwIfNoEntry: false });
     if (stats?.isFile() !== true) continue;

@@ -108,8 +108,10 @@ class Follower {
   readonly #nowMs: () => number;
   /** Oldest first; the last one is, or was until a moment ago, the one that the path names. */
   #held: Held[] = [];
-  readonly #saved: readonly FilePosition[] | undefined;
+  #saved: readonly FilePosition[] | undefined;
   #started = false;
+  /** What the path names, opened in this pass. */
+  #opened: HeldFile | undefined;
   #failure: { readonly reason: string; readonly grant?: string } | undefined;
 
   constructor(path: string, options: LogfileOptions, saved: readonly FilePosition[] | undefined) {
@@ -131,6 +133,7 @@ class Follower {
   }
 
   close(): void {
+    this.#saved = this.position();
     for (const { reader } of this.#held) reader.close();
     this.#held = [];
     this.#started = false;
@@ -140,9 +143,15 @@ class Follower {
   async *pass(): AsyncGenerator<Piece> {
     this.#failure = undefined;
     const named = this.#stat();
-    if (this.#started) yield* this.#follow(named);
-    else yield* this.#start(named);
-    yield* this.#retire();
+    try {
+      if (this.#started) yield* this.#follow(named);
+      else yield* this.#start(named);
+      yield* this.#retire();
+    } finally {
+      // Left in the middle, before its turn came.
+      if (this.#opened !== undefined && !this.#holds(this.#opened)) this.#opened.close();
+      this.#opened = undefined;
+    }
     this.#report();
   }
 
@@ -222,25 +231,19 @@ class Follower {
 
   /** Reads the files between the last held one and `file` (two rotations since the last look), then holds `file`. */
   async *#catchUp(between: readonly Sibling[], file: HeldFile): AsyncGenerator<Piece> {
-    let handedOver = false;
-    try {
-      for (const sibling of between) {
-        if (this.#holds(sibling) || (sibling.inode === file.inode && sibling.device === file.device)) continue;
-        const reader = openSibling(sibling);
-        if (reader === undefined) {
-          yield this.#lose(`cannot read ${sibling.path}`);
-          continue;
-        }
-        this.#hold(reader);
-        yield* this.#retire();
-        yield* this.#drainLast();
+    for (const sibling of between) {
+      if (this.#holds(sibling) || (sibling.inode === file.inode && sibling.device === file.device)) continue;
+      const reader = openSibling(sibling);
+      if (reader === undefined) {
+        yield this.#lose(`cannot read ${sibling.path}`);
+        continue;
       }
-      this.#hold(file);
-      handedOver = true;
+      this.#hold(reader);
       yield* this.#retire();
-    } finally {
-      if (!handedOver) file.close();
+      yield* this.#drainLast();
     }
+    this.#hold(file);
+    yield* this.#retire();
   }
 
   /** The files that took the path's name after `live` and lost it again. */
@@ -275,7 +278,8 @@ class Follower {
         }
         block = await held.reader.read();
       } catch (error) {
-        this.#fail(error);
+        if (held.reader instanceof GzipFile) yield this.#lose(`cannot decompress ${held.reader.path}`);
+        else this.#fail(error);
         return;
       }
       if (block === undefined) return;
@@ -379,7 +383,8 @@ class Follower {
 
   #open(): HeldFile | undefined {
     try {
-      return new HeldFile(this.path);
+      this.#opened = new HeldFile(this.path);
+      return this.#opened;
     } catch (error) {
       this.#fail(error);
       return undefined;

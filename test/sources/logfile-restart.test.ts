@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { appendFileSync, copyFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { gzipSync } from "node:zlib";
 import { expect } from "chai";
 import type { Position } from "../../src/model/source.ts";
 import { createLogfileSource } from "../../src/sources/logfile.ts";
@@ -68,6 +69,15 @@ describe("a restart", () => {
       },
     ],
     [
+      "while the rotated file is being compressed",
+      (path) => {
+        appendFileSync(path, lines(3, 5));
+        rotate(path);
+        writeFileSync(`${path}.1.gz`, gzipSync(lines(0, 5)).subarray(0, 50));
+        appendFileSync(path, lines(5, 9));
+      },
+    ],
+    [
       "after copytruncate",
       (path) => {
         appendFileSync(path, lines(3, 5));
@@ -103,6 +113,20 @@ describe("a restart", () => {
     writeFileSync(path, lines(7, 9));
     const reading = await readOn(path, position, 2);
     expect(reading.messages).to.deep.equal(numbered(7, 9));
+    expect(reading.lost).to.equal(1);
+  });
+
+  it("counts a loss where a file between cannot be decompressed, and reads the rest", async () => {
+    const path = `${temporary.make()}/auth.log`;
+    const position = await readFirst(path, 3);
+    rotate(path);
+    writeFileSync(path, lines(3, 5));
+    rotate(path);
+    rmSync(`${path}.1`);
+    writeFileSync(`${path}.1.gz`, "no gzip");
+    writeFileSync(path, lines(5, 6));
+    const reading = await readOn(path, position, 1);
+    expect(reading.messages).to.deep.equal(["line 5"]);
     expect(reading.lost).to.equal(1);
   });
 
