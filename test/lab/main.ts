@@ -129,7 +129,7 @@ async function prepare(
   const knownPeers = [0, 1, 2, 3, 4].map((n) => network.peer(n));
   const strangers = Array.from({ length: 500 }, (_, n) => network.peer(300 + n));
   await clients.login(knownPeers);
-  await host.attempt("/opt/node /opt/project/dist/cli/main.js observe install");
+  await host.run("/opt/node /opt/project/dist/cli/main.js observe install");
   return {
     ...{ host, network, clients, monitoring, release, timeScale, knownPeers, strangers },
     exporter: new LabExporter(host, monitoring),

@@ -4,7 +4,8 @@ export const strangersReset: Scenario = {
   name: "strangers-reset",
   title: "five hundred strangers reset after the banner, in the key exchange and right after connecting",
   page: undefined,
-  async inject({ clients, strangers }) {
+  async inject({ host, clients, strangers }) {
+    await host.configure("MaxStartups 1000\n");
     await clients.raw("banner", strangers.slice(0, 200), 200, { gapMs: 20 });
     await clients.raw("kex", strangers.slice(200, 350), 150, { gapMs: 20 });
     await clients.raw("connect", strangers.slice(350), 150, { gapMs: 20 });

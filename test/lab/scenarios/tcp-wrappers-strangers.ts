@@ -5,8 +5,9 @@ export const tcpWrappersStrangers: Scenario = {
   title: "hosts.deny refuses two hundred strangers: what it is for",
   page: undefined,
   async inject({ host, clients, strangers }) {
+    await host.configure("MaxStartups 500\n");
     await host.run(`printf 'sshd: %s\\n' '${strangers.slice(0, 40).join(" ")}' > /etc/hosts.deny`);
-    await clients.raw("hold", strangers.slice(0, 40), 200, { holdMs: 3000, gapMs: 15 });
+    await clients.raw("hold", strangers.slice(0, 40), 200, { holdMs: 3000, gapMs: 40 });
     return [
       exactly("tcp_wrappers_refusals_total", 200),
       exactly("connections_ended_total", 0, { peer_class: "known" }),

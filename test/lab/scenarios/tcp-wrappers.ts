@@ -6,11 +6,13 @@ export const tcpWrappers: Scenario = {
   core: true,
   page: "SshResetTcpWrappers",
   async inject({ host, clients, knownPeers: [victim = ""], strangers }) {
+    // Else MaxStartups drops some of fifty at once before libwrap sees them.
+    await host.configure("MaxStartups 500\n");
     const denied = [victim, ...strangers.slice(0, 50)];
     await host.run(`printf 'sshd: %s\\n' '${denied.join(" ")}' > /etc/hosts.deny`);
     const { status } = await clients.ssh(victim);
     if (status === 0) throw new Error("the denied peer could log in: this sshd is not linked with libwrap");
-    await clients.raw("hold", strangers.slice(0, 50), 50, { holdMs: 3000 });
+    await clients.raw("hold", strangers.slice(0, 50), 50, { holdMs: 3000, gapMs: 60 });
     return [
       exactly("tcp_wrappers_refusals_total", 51),
       exactly("connections_ended_total", 1, { outcome: "refused", peer_class: "known" }),
