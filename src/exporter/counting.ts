@@ -72,6 +72,10 @@ export class Counting implements Committable {
     this.#changedAtMs = Date.now();
   }
 
+  isKnown(address: string): boolean {
+    return this.#ledger.classify(address, Date.now()) === "known";
+  }
+
   take(source: SourceName, batch: Batch): void {
     this.#pipeline.take(source, batch);
     this.#changedAtMs = Date.now();

@@ -230,9 +230,17 @@ export class Exporter {
       ...this.#sources.flatMap(sourceSamples),
       ...counted,
       ...samples,
+      ...this.#stuckSamples(),
       ...this.#judging.samples(Date.now()),
       ...processSamples(),
     ];
+  }
+
+  #stuckSamples(): Sample[] {
+    if (!this.#collectors.names.includes("sockets")) return [];
+    const stuck = new Set(this.#sockets.stuckInKex().map(({ address }) => address));
+    const known = [...stuck].filter((address) => this.#counting.isKnown(address));
+    return [{ name: "sshreset_known_peers_stuck_in_kex", value: known.length }];
   }
 }
 

@@ -55,6 +55,12 @@ export const ownMetrics = [
     ...bySource,
   },
   {
+    name: "sshreset_known_peers_stuck_in_kex",
+    help: "Known peers with a connection that sent its banner and then, for five seconds or more, nothing: what a path that eats large inbound packets looks like. From the collector sockets.",
+    type: "gauge",
+    labels: [],
+  },
+  {
     name: "sshreset_state_commit_success",
     help: "1 if the last commit of the state directory succeeded. 0: counters go on, and are read again from the older position after a restart.",
     type: "gauge",

@@ -124,6 +124,10 @@ export class Ledger {
     this.#peers.learn(address, timeMs);
   }
 
+  classify(address: string, timeMs: number): PeerClass {
+    return this.#peers.classify(address, timeMs);
+  }
+
   /** Records that the log itself says were lost. */
   lostRecords(source: SourceName): number {
     return this.#lost[source] ?? 0;
