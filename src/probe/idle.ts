@@ -11,8 +11,8 @@ import type { Target } from "./target.ts";
 
 /** Below sshd's default LoginGraceTime of 120 s, so that a probe never meets it there. */
 export const maximumIdleSeconds = 110;
-/** How much longer than the cut one the talking connection must live. */
-const marginSeconds = 2;
+/** How much longer than the cut one the talking connection must live: OpenSSH 9.8+ adds up to 4 s at random to LoginGraceTime. */
+const marginSeconds = 6;
 
 export interface IdleResult {
   readonly probe: ProbeResult;

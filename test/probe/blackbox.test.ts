@@ -11,7 +11,7 @@ import { debian, debianOr } from "../../tools/debian.ts";
 import { skip } from "../../tools/skip.ts";
 import { waitFor } from "../kernel/wait.ts";
 import { type Lab, labProblem, openLab } from "../netns.ts";
-import { blackboxExporter, type Daemon, startDropbear, startFaults, startSshd } from "./daemons.ts";
+import { blackboxExporter, type Daemon, holdConnection, startDropbear, startFaults, startSshd } from "./daemons.ts";
 
 const configuration = `modules:
   ssh_banner:
@@ -48,7 +48,7 @@ describe("probe beside blackbox_exporter", function () {
     lab = await openLab({ offload: false });
   });
   after(async () => {
-    for (const daemon of daemons) await daemon.close();
+    for (const daemon of daemons.reverse()) await daemon.close();
     lab?.close();
     if (folder) rmSync(folder, { recursive: true, force: true });
   });
@@ -72,11 +72,7 @@ describe("probe beside blackbox_exporter", function () {
       await startDropbear(server, 2213),
       await startFaults(server, faults),
     );
-    const holder = client.start("bash", [
-      "-c",
-      `exec 3<>/dev/tcp/${server.address}/2211; read -r line <&3; echo up; sleep 100`,
-    ]);
-    await new Promise((up) => holder.stdout?.once("data", up));
+    daemons.push(await holdConnection(client, server.address, 2211));
     const { path, env } = await debian("nft");
     const nft = (rules: string) => router.run("env", [`LD_LIBRARY_PATH=${env["LD_LIBRARY_PATH"] ?? ""}`, path, rules]);
     await nft(

@@ -36,6 +36,9 @@ async function start(
   }
   const close = async (): Promise<void> => {
     await ended(child);
+    // A session process of sshd's may outlive it and hold these.
+    child.stdout?.destroy();
+    child.stderr?.destroy();
     rmSync(folder, { recursive: true, force: true });
   };
   try {
@@ -129,6 +132,12 @@ listen ssh
       `:${port.toString(16).toUpperCase().padStart(4, "0")} 00000000:0000 0A`,
     );
   return start(namespace, folder, [haproxy.path, "-db", "-f", file], listens, { ...haproxy.env });
+}
+
+/** A connection that stays before its login, and so counts for MaxStartups. */
+export async function holdConnection(namespace: Namespace, address: string, port: number): Promise<Daemon> {
+  const script = `exec 3<>/dev/tcp/${address}/${port}; read -r line <&3; echo "$line"; exec sleep 100`;
+  return start(namespace, folderOf("hold"), ["bash", "-c", script], (log) => log.startsWith("SSH-2.0-"));
 }
 
 /** A fault server (fault-server.ts) for each `phase:fault`, on ports from 4000 on. */
