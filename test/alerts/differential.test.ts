@@ -13,6 +13,8 @@ import { SimulatedHost } from "./simulated-host.ts";
 
 type Timeline = readonly ReadonlySet<string>[];
 
+/** Only the rules watch the exporter itself. */
+const ofCause = (alert: string): boolean => alert === symptom.alert || catalogue.some((cause) => cause.alert === alert);
 const alertOf = new Map(catalogue.map(({ id, alert }) => [id, alert]));
 
 /** Alerts by this process at each step; during an outage the exporter does not run. */
@@ -35,7 +37,7 @@ function disagreements(one: Timeline, other: Timeline, tolerance: number): strin
   const near = Array.from({ length: 2 * tolerance + 1 }, (_, index) => index - tolerance);
   return one.flatMap((alerts, step) =>
     [...alerts]
-      .filter((alert) => !near.some((offset) => other[step + offset]?.has(alert)))
+      .filter((alert) => ofCause(alert) && !near.some((offset) => other[step + offset]?.has(alert)))
       .map((alert) => `${alert} at ${step * stepSeconds} s`),
   );
 }

@@ -11,7 +11,7 @@ export interface Scenario {
   readonly changes: readonly Change[];
   readonly outages?: readonly Outage[];
   readonly minutes: number;
-  /** Alerts of causes and the symptom: from when until when (seconds after the start) they fire. All others never do. */
+  /** Alerts: from when until when (seconds after the start) they fire. All others never do. */
   readonly fires: readonly Firing[];
 }
 
@@ -357,4 +357,79 @@ const reverse: readonly Scenario[] = busy.map(({ id, changes }) => ({
   ],
 }));
 
-export const scenarios: readonly Scenario[] = [...single, ...quiet, ...restart, ...symptom, ...reverse];
+/** The exporter's own trouble. */
+const own: readonly Scenario[] = (
+  [
+    {
+      alert: "SshResetSourceNotReading",
+      from: 300,
+      changes: [gauge("source_up", at, at + 900, 0, { source: "kmsg" })],
+    },
+    {
+      alert: "SshResetRecordsLost",
+      from: 0,
+      changes: [counter("source_lost_records_total", { source: "journal" }, at, 7)],
+    },
+    {
+      alert: "SshResetSourceLagging",
+      from: 900,
+      changes: [gauge("source_lag_bytes", at, at + 1500, 5e6, { source: "journal" })],
+    },
+    {
+      alert: "SshResetCollectorFailing",
+      from: 600,
+      changes: [gauge("scrape_collector_success", at, at + 900, 0, { collector: "sockets" })],
+    },
+    { alert: "SshResetStateNotSaved", from: 600, changes: [gauge("state_commit_success", at, at + 900, 0)] },
+    {
+      alert: "SshResetConfigNotReloaded",
+      from: 300,
+      changes: [gauge("config_last_reload_successful", at, at + 900, 0)],
+    },
+    {
+      alert: "SshResetRecordsUnmatched",
+      changes: [
+        {
+          metric: "source_unmatched_records_total",
+          labels: { source: "journal" },
+          at,
+          until: at + 900,
+          perMinute: 200,
+        },
+      ],
+    },
+  ] as const
+).map(({ alert, changes, ...times }) => ({
+  name: `the exporter itself: ${alert}`,
+  changes,
+  minutes: 45,
+  fires: [{ alert, ...("from" in times ? { from: at + times.from } : {}) }],
+}));
+
+const ownQuiet: readonly Scenario[] = [
+  {
+    name: "the exporter is down for half an hour",
+    changes: [],
+    outages: [{ from: at, until: at + 1800 }],
+    minutes: 60,
+    fires: [{ alert: "SshResetExporterDown", from: at + 600, until: at + 1800 }],
+  },
+  {
+    name: "a lag that falls",
+    changes: [0, 1, 2, 3].map((n) =>
+      gauge("source_lag_bytes", at + n * 300, at + n * 300 + 300, 8e6 - n * 2.2e6, { source: "journal" }),
+    ),
+    minutes: 45,
+    fires: [],
+  },
+];
+
+export const scenarios: readonly Scenario[] = [
+  ...single,
+  ...quiet,
+  ...restart,
+  ...symptom,
+  ...reverse,
+  ...own,
+  ...ownQuiet,
+];

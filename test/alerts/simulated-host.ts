@@ -129,6 +129,7 @@ const healthy: readonly Series[] = [
     own("source_unmatched_records_total", 2, 0, { source }),
     own("source_lag_bytes", 0, 0, { source }),
   ]),
+  ...each("cause_observable", "cause", ["middlebox_reset", "mtu_blackhole"], 1),
   own("state_commit_success", 1),
   own("config_last_reload_successful", 1),
   ...collectors.flatMap((collector) => [
