@@ -20,6 +20,7 @@ setInterval(() => {
 }, 10);
 for await (const { records } of source.batches(AbortSignal.timeout(8000)))
   for (const { message } of records) console.log(message);
+process.exit();
 `;
 
 describe("a log file that may not be read", () => {
