@@ -4,6 +4,7 @@
  */
 import { Connections } from "../connections/connections.ts";
 import { Peers, type PeersOptions } from "../connections/peers.ts";
+import type { PeerClass } from "../model/connection.ts";
 import type { Event, EventKind } from "../model/event.ts";
 import type { MetricDef, Sample } from "../model/metric.ts";
 import { type LogRecord, type SourceName, sourceNames } from "../model/record.ts";
