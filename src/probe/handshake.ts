@@ -49,9 +49,8 @@ export class Handshake {
   identification: string | undefined;
   /** The server's own SSH_MSG_DISCONNECT, made visible. */
   disconnect: string | undefined;
-  /** Size of the largest packet that the server sent, and of the KEXINIT that we sent. */
+  /** Of the server's packets. */
   largestPacketBytes = 0;
-  kexInitBytes = 0;
   readonly #options: HandshakeOptions;
   #bytes: Buffer = Buffer.alloc(0);
   #bannerBytes = 0;
@@ -130,13 +129,7 @@ export class Handshake {
       throw new ProtocolError(`no SSH 2.0: identification string "${this.identification}"`);
     }
     this.phase = "kex_init";
-    if (this.#options.offer === "ssh") this.#offer(sshOffer);
-  }
-
-  #offer(lists: KexLists): void {
-    const packet = kexInitPacket(lists);
-    this.kexInitBytes = packet.length;
-    this.#outgoing.push(packet);
+    if (this.#options.offer === "ssh") this.#outgoing.push(kexInitPacket(sshOffer));
   }
 
   #readPackets(): void {
@@ -172,7 +165,7 @@ export class Handshake {
   #agree(server: KexLists): void {
     const { offer, hold } = this.#options;
     this.#agreed = negotiate(offer === "ssh" ? sshOffer : offerFor(offer), server);
-    if (offer !== "ssh") this.#offer(this.#agreed);
+    if (offer !== "ssh") this.#outgoing.push(kexInitPacket(this.#agreed));
     this.phase = "kex_reply";
     if (!hold) this.#outgoing.push(this.proceed());
   }

@@ -87,13 +87,7 @@ export interface ProbeOptions {
   readonly family?: 0 | 4 | 6;
 }
 
-/** Throws only when it may not connect in time because of the pace (TooSoon). */
-export async function probe(target: Target, options: ProbeOptions): Promise<ProbeResult> {
-  const deadlineMs = performance.now() + options.timeoutMs;
-  const resolved = await resolve(target, deadlineMs, options.family);
-  return isResult(resolved) ? resolved : probeAddress(target, resolved, options, deadlineMs);
-}
-
+/** Throws only when the pace lets it connect too late (TooSoon). */
 export async function probeAddress(
   target: Target,
   { address, seconds }: Resolved,

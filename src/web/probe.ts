@@ -30,8 +30,9 @@ const modules = ["ssh"];
 const lookups = 2;
 /** Time to answer before Prometheus gives up. */
 const answerMs = 500;
-/** Targets remembered, and requests in line: beyond it is 503. */
+/** Requests in line, and targets remembered: beyond it is 503. */
 const waitingLimit = 256;
+const targetsLimit = 1024;
 
 interface Recent {
   readonly sinceMs: number;
@@ -48,8 +49,8 @@ export function probeHandler(options: ProbeHandlerOptions): Handler {
   const recent = new Map<string, Recent>();
   let waiting = 0;
 
-  /** The result of a probe that runs, or that ended less than the interval ago, serves everybody who asks. */
-  const probeOnce = (text: string, deadlineMs: number): Promise<ProbeResult> => {
+  /** One probe serves everybody who asks for its target within the interval, while it runs and after. */
+  const probeOnce = async (text: string, deadlineMs: number): Promise<ProbeResult> => {
     const askedMs = performance.now();
     const target = parseTarget(text);
     const key = formatTarget(target);
@@ -69,12 +70,17 @@ export function probeHandler(options: ProbeHandlerOptions): Handler {
       if (reason !== undefined) return refuse(reason);
       return probeAddress(target, resolved, { ...options, timeoutMs, pace }, deadlineMs);
     };
-    if (!allowed.mayResolve(target)) return Promise.reject(new Refused());
-    const result = atATime(run);
-    recent.set(key, { sinceMs: performance.now(), result });
+    if (!allowed.mayResolve(target)) return refuse("no entry can admit it");
+    // In the order of their age: the first young one ends it.
     for (const [other, { sinceMs }] of recent) {
-      if (performance.now() - sinceMs >= minimumIntervalMs) recent.delete(other);
+      if (askedMs - sinceMs < minimumIntervalMs) break;
+      recent.delete(other);
     }
+    if (recent.size >= targetsLimit)
+      throw new TooSoon(`${targetsLimit} targets within ${minimumIntervalMs / 1000} s already`);
+    const result = atATime(run);
+    recent.delete(key);
+    recent.set(key, { sinceMs: askedMs, result });
     return result;
   };
 

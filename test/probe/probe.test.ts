@@ -4,14 +4,27 @@ import { expect } from "chai";
 import { handshakePhases } from "../../src/probe/handshake.ts";
 import { limit, Pace, TooSoon } from "../../src/probe/pace.ts";
 import { parseSendQueue } from "../../src/probe/path-mtu.ts";
-import { identificationFor, probe } from "../../src/probe/probe.ts";
+import {
+  identificationFor,
+  isResult,
+  type ProbeOptions,
+  type ProbeResult,
+  probeAddress,
+  resolve,
+} from "../../src/probe/probe.ts";
 import { mtuReport, probeReport, summary } from "../../src/probe/report.ts";
+import type { Target } from "../../src/probe/target.ts";
 import { verdict } from "../../src/probe/verdict.ts";
 import { debianOr } from "../../tools/debian.ts";
 import { type Fault, type FaultServer, faultServer, serve } from "./fault-server.ts";
 
-const options = { identification: identificationFor("1.0.0-rc.1"), timeoutMs: 1000, pace: new Pace(0) };
+const options = { identification: identificationFor("1.0.0-rc.1"), timeoutMs: 8000, pace: new Pace(0) };
 const at = (server: FaultServer) => ({ host: "127.0.0.1", port: server.port });
+
+async function probe(target: Target, how: ProbeOptions): Promise<ProbeResult> {
+  const resolved = await resolve(target, performance.now() + how.timeoutMs);
+  return isResult(resolved) ? resolved : probeAddress(target, resolved, how);
+}
 
 describe("a probe", function () {
   this.timeout(20_000);
@@ -30,7 +43,7 @@ describe("a probe", function () {
       const result = phase === "banner" ? (beforeBanner[fault] ?? expected[fault]) : expected[fault];
       it(`says ${result} in ${phase} when the server's answer is: ${fault}`, async () => {
         const server = await faultServer(phase, fault);
-        const { failure, text } = await probe(at(server), options);
+        const { failure, text } = await probe(at(server), { ...options, timeoutMs: result === "timeout" ? 400 : 8000 });
         await server.close();
         expect(failure).to.include({ phase, reason: result });
         if (fault === "reset") expect(failure?.errno).to.equal("ECONNRESET");
@@ -47,7 +60,7 @@ describe("a probe", function () {
     await server.close();
     const refused = await probe(at(server), options);
     expect(refused.failure).to.deep.equal({ phase: "connect", reason: "refused", errno: "ECONNREFUSED" });
-    const unknown = await probe({ host: "no-such-host.invalid", port: 22 }, { ...options, timeoutMs: 8000 });
+    const unknown = await probe({ host: "no-such-host.invalid", port: 22 }, options);
     expect(unknown.failure).to.include({ phase: "dns" });
     expect(unknown.result).to.be.oneOf(["unreachable", "timeout"]);
   });
