@@ -78,6 +78,13 @@ export class Diagnosis {
     return this.#catalogue.map((cause) => this.#verdict(cause, stale ? undefined : latestMs));
   }
 
+  /** Causes at work as of the newest record, with since when: cheaper than the verdicts. */
+  active(): ReadonlyMap<CauseId, number> {
+    const since = new Map<CauseId, number>();
+    for (const [id, { activeSinceMs }] of this.#progress) if (activeSinceMs !== undefined) since.set(id, activeSinceMs);
+    return since;
+  }
+
   /** Known peers that are reset, and whether a cause explains it. */
   symptom(): SymptomVerdict {
     return this.#symptom.verdict();

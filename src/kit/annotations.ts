@@ -5,7 +5,7 @@
 import type { Cause, Command } from "../diagnosis/cause.ts";
 import { type Condition, type Leaf, leaves, or, type Thresholds } from "../diagnosis/condition.ts";
 import { symptom } from "../diagnosis/symptom.ts";
-import { type Dialect, duration, toPromql } from "../diagnosis/to-promql.ts";
+import { type Dialect, duration, leftSide, toPromql } from "../diagnosis/to-promql.ts";
 import type { KitSettings } from "./settings.ts";
 
 type Annotations = Readonly<Record<string, string>>;
@@ -43,13 +43,23 @@ function query(promql: string): string {
   return `printf \`${promql}\` ${Array.from({ length: hosts }, () => "$labels.job $labels.instance").join(" ")} | query`;
 }
 
-/** What holds of the evidence, as sentences with numbers. */
+/** What holds of the evidence, as sentences with numbers. The same number with two thresholds is told once. */
 function evidenceText(condition: Condition, thresholds: Thresholds, dialect: Dialect): string {
-  return leaves(condition)
-    .map((leaf) => {
-      const expr = query(toPromql(leaf, thresholds, { ...dialect, matchers: host }));
-      const unit = thresholds[leaf.threshold]?.unit ?? "";
-      return `{{ with ${expr} }}{{ . | first | value | ${format(leaf, unit)} }} ${unit}. {{ end }}`;
+  const own = { ...dialect, matchers: host };
+  const sentences = new Map<string, { readonly leaf: Leaf; readonly unit: string; readonly exprs: string[] }>();
+  for (const leaf of leaves(condition)) {
+    // That something did not happen is no news.
+    if (leaf.form === "increase" && leaf.is === "<") continue;
+    const unit = thresholds[leaf.threshold]?.unit ?? "";
+    const sentence = sentences.get(`${leftSide(leaf, own)} ${unit}`) ?? { leaf, unit, exprs: [] };
+    const expr = toPromql(leaf, thresholds, own);
+    if (!sentence.exprs.includes(expr)) sentence.exprs.push(expr);
+    sentences.set(`${leftSide(leaf, own)} ${unit}`, sentence);
+  }
+  return [...sentences.values()]
+    .map(({ leaf, unit, exprs }) => {
+      const shown = `. | first | value | ${format(leaf, unit)}`;
+      return `{{ with ${query(exprs.join(" or "))} }}{{ ${shown} }} ${unit}. {{ end }}`;
     })
     .join("");
 }
@@ -96,9 +106,9 @@ function recovery(keepSeconds: number, settings: KitSettings): string {
   const up = query(`min_over_time(sshreset_sshd_up{${host}}[${window}]) == 1`);
   return (
     `{{ with ${resets} }}Not yet proven: ${number} connections of known peers were reset in ${since}.` +
-    `{{ else }}{{ with ${logins} }}Proven: ${number} logins and no reset of a known peer in ${since}.` +
-    `{{ else }}Not yet proven: nobody has logged in during ${since}.{{ end }}{{ end }}` +
-    `{{ if ${up} }} sshd was listening all that time.{{ else }} sshd was not seen listening all that time.{{ end }}`
+    `{{ else }}{{ if ${up} }}{{ with ${logins} }}Proven: ${number} logins and no reset of a known peer in ${since}, sshd listening all that time.` +
+    `{{ else }}Not yet proven: nobody has logged in during ${since}. sshd was listening all that time.{{ end }}` +
+    `{{ else }}Not yet proven: sshd was not seen listening through ${since}.{{ end }}{{ end }}`
   );
 }
 

@@ -108,7 +108,7 @@ export const faults: Readonly<
       ended(at + 180, 1, "auth", "timeout"),
     ],
     from: 240,
-    until: 1185,
+    until: 1245,
   },
   process_limit: {
     changes: (at) => [
@@ -170,11 +170,11 @@ export const faults: Readonly<
     from: 0,
     until: 885,
   },
-  login_timeout: { changes: (at) => [ended(at, 3, "auth", "timeout")], from: 0, until: 405 },
+  login_timeout: { changes: (at) => [ended(at, 3, "auth", "timeout")], from: 270, until: 465 },
   network_path: {
     changes: (at) => [counter("link_down_total", { interface: "eth0" }, at, 2), ...knownPeersReset(at, 5, "session")],
     from: 0,
-    until: 1065,
+    until: 1125,
   },
 };
 

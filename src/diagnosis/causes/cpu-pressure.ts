@@ -46,7 +46,7 @@ export const cpuPressure: Cause = {
     },
   },
   forSeconds: 60,
-  keepSeconds: 480,
+  keepSeconds: 540,
   explains: [{ phases: ["banner", "kex", "auth"], outcomes: ["timeout", "closed", "reset"] }],
   inhibits: ["login_timeout"],
   ...collected("memory", "mount procfs, or set --path.procfs"),

@@ -19,13 +19,13 @@ export const loginTimeout: Cause = {
         peer_class: ["known"],
         phase: ["connect", "banner", "kex", "auth"],
       }),
-      5,
+      6,
       ">=",
       "logins",
     ),
     increase(
       series("connections_ended_total", { outcome: ["timeout"], peer_class: ["known"], phase: ["session"] }),
-      5,
+      6,
       ">=",
       "sessions",
     ),
@@ -33,16 +33,17 @@ export const loginTimeout: Cause = {
   thresholds: {
     logins: {
       value: 3,
-      unit: "logins of known peers that timed out in 5 minutes",
+      unit: "logins of known peers that timed out in 6 minutes",
       reason: "One or two are users who walked away from the prompt.",
     },
     sessions: {
       value: 5,
-      unit: "sessions of known peers that timed out in 5 minutes",
+      unit: "sessions of known peers that timed out in 6 minutes",
       reason: "A laptop that sleeps times out its few sessions; five within minutes are the host or its network.",
     },
   },
-  forSeconds: 0,
+  // Slower to be seen are the causes that this follows from: memory, CPU, a blackhole.
+  forSeconds: 270,
   keepSeconds: 120,
   explains: [
     { phases: ["connect", "banner", "kex", "auth"], outcomes: ["timeout", "reset", "closed"] },

@@ -19,7 +19,7 @@ export const networkPath: Cause = {
   alert: "SshResetNetworkPath",
   step: "beyond",
   title: "the network is at fault",
-  summary: "The interface that carries SSH flaps or resets, or SSH packets arrive damaged.",
+  summary: "A link or network card fails, or packets arrive damaged, while known peers are cut.",
   explanation:
     "A link that goes down and up, a network card that hangs, or a path that damages packets (sshd: `Corrupted MAC on input`) cuts whatever runs over it. It counts only when known peers were cut at the same time.",
   severity: "critical",
@@ -72,7 +72,7 @@ export const networkPath: Cause = {
     },
   },
   forSeconds: 0,
-  keepSeconds: 480,
+  keepSeconds: 540,
   explains: [
     {
       phases: ["connect", "banner", "kex", "auth", "session", "unknown"],

@@ -1,0 +1,213 @@
+/**
+ * Verdicts to the checklist as a person walks it: six steps and what lies beyond, the causes of each, and the conclusion.
+ * Pure: the status page shows the verdicts of now with it, `diagnose` those of a past window.
+ */
+import type {
+  CauseReport,
+  CauseState,
+  ChecklistReport,
+  Conclusion,
+  Episode,
+  EvidenceLine,
+  StepReport,
+  StepState,
+  SymptomReport,
+} from "../model/checklist.ts";
+import { catalogue } from "./catalogue.ts";
+import type { Cause, CauseId, Step } from "./cause.ts";
+import type { Finding, Verdict, VerdictState } from "./verdict.ts";
+
+export const steps: readonly { readonly step: Step; readonly title: string }[] = [
+  { step: 1, title: "sshd crashed, restarted or is down" },
+  { step: 2, title: "memory, CPU, processes and files" },
+  { step: 3, title: "TCP wrappers" },
+  { step: 4, title: "path MTU" },
+  { step: 5, title: "connection tracking, firewalls and proxies" },
+  { step: 6, title: "cloud limits" },
+  { step: "beyond", title: "sshd's own limits and the network" },
+];
+
+/** What is known of one cause. Episodes are those of the whole window, oldest first. */
+export interface CauseSeen {
+  readonly state: VerdictState;
+  readonly observable: boolean;
+  readonly episodes: readonly Episode[];
+  readonly evidence: readonly Finding[];
+  readonly lines?: readonly EvidenceLine[];
+  readonly lineCount?: number;
+  readonly strangerLines?: number;
+  readonly trend?: readonly (number | null)[];
+}
+
+/** What the verdicts of now say, without a past. */
+export function seenNow(verdicts: readonly Verdict[]): ReadonlyMap<CauseId, CauseSeen> {
+  return new Map(
+    verdicts.map(({ cause, state, sinceMs, observable, evidence }) => {
+      const episodes = state === "active" && sinceMs !== undefined ? [{ fromMs: sinceMs }] : [];
+      return [cause, { state, observable, episodes, evidence }];
+    }),
+  );
+}
+
+/** How many connections of known peers were reset, and how many peers there are; undefined: nobody counted. */
+export interface Ends {
+  readonly knownResets: number | undefined;
+  readonly knownPeers: number | undefined;
+  /** Sessions that ended without a word: what a reset leaves before OpenSSH 9.8. */
+  readonly silentSessions: number | undefined;
+  /** Whether anything that tells of resets is read. */
+  readonly visible: boolean;
+}
+
+export interface Walked {
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly seen: ReadonlyMap<CauseId, CauseSeen>;
+  readonly symptom: SymptomReport;
+  readonly ends: Ends;
+}
+
+export function checklist({ fromMs, toMs, seen, symptom, ends }: Walked): ChecklistReport {
+  const causes = new Map(catalogue.map((cause) => [cause.id, causeReport(cause, seen)]));
+  const stepReports = steps.map(({ step, title }): StepReport => {
+    const own = catalogue.filter((cause) => cause.step === step).flatMap(({ id }) => causes.get(id) ?? []);
+    return { step: String(step), title, state: stepState(own.map(({ state }) => state)), causes: own };
+  });
+  const conclusion = conclude([...causes.values()], symptom, ends);
+  return { fromMs, toMs, conclusion, steps: stepReports, symptom };
+}
+
+export const isFound = (state: CauseState): boolean => state === "active" || state === "past" || state === "pending";
+
+function causeReport(cause: Cause, seen: ReadonlyMap<CauseId, CauseSeen>): CauseReport {
+  const own: CauseSeen = seen.get(cause.id) ?? { state: "unknown", observable: false, episodes: [], evidence: [] };
+  const state = stateOf(own);
+  const root = isFound(state) ? rootOf(cause.id, own, seen) : undefined;
+  return {
+    cause: cause.id,
+    title: cause.title,
+    summary: cause.summary,
+    alert: cause.alert,
+    state,
+    ...(root !== undefined && { follows: root }),
+    episodes: own.episodes,
+    evidence: own.evidence.flatMap(({ metric, value, is, threshold, unit, holds }) =>
+      holds && value !== undefined ? [{ what: unit, value, is, threshold, metric }] : [],
+    ),
+    ...(own.lines !== undefined && { lines: own.lines }),
+    ...(own.lineCount !== undefined && { lineCount: own.lineCount }),
+    ...(own.strangerLines !== undefined && { strangerLines: own.strangerLines }),
+    ...(own.trend !== undefined && { trend: own.trend }),
+    ...(!own.observable && { grant: cause.grant }),
+    next: cause.next,
+  };
+}
+
+function stateOf({ state, observable, episodes }: CauseSeen): CauseState {
+  if (state === "active" || state === "pending") return state;
+  if (episodes.length > 0) return "past";
+  return state === "inactive" && observable ? "clear" : "unknown";
+}
+
+function stepState(states: readonly CauseState[]): StepState {
+  if (states.some(isFound)) return "found";
+  if (!states.includes("unknown")) return "clear";
+  return states.includes("clear") ? "partly" : "unknown";
+}
+
+/** Ends and evidence trail their cause: what began so soon after it may follow from it. */
+const trailMs = 10 * 60_000;
+
+/** The cause found at the same time that inhibits this one, over any number of steps: the first of its chain. */
+function rootOf(id: CauseId, own: CauseSeen, seen: ReadonlyMap<CauseId, CauseSeen>): CauseId | undefined {
+  const roots = catalogue.filter(({ id: other, inhibits }) => {
+    const above = seen.get(other);
+    return (
+      inhibits.includes(id) && above !== undefined && isFound(stateOf(above)) && meet(above.episodes, own.episodes)
+    );
+  });
+  const [root] = roots;
+  const above = root && seen.get(root.id);
+  return root && above && (rootOf(root.id, above, seen) ?? root.id);
+}
+
+const meet = (one: readonly Episode[], other: readonly Episode[]): boolean =>
+  one.some((a) =>
+    other.some(
+      (b) =>
+        a.fromMs <= (b.toMs ?? Number.POSITIVE_INFINITY) + trailMs &&
+        b.fromMs <= (a.toMs ?? Number.POSITIVE_INFINITY) + trailMs,
+    ),
+  );
+
+/** The worst first: what pages, then what is still at work, then what came first. */
+export function found(causes: readonly CauseReport[]): readonly CauseReport[] {
+  const severity = new Map<string, number>(
+    catalogue.map((cause) => [cause.id, ["critical", "warning", "info"].indexOf(cause.severity)]),
+  );
+  const rank = ({ cause, follows, state, episodes }: CauseReport): readonly number[] => [
+    follows === undefined ? 0 : 1,
+    severity.get(cause) ?? 0,
+    state === "past" ? 1 : 0,
+    episodes[0]?.fromMs ?? 0,
+  ];
+  return causes
+    .filter(({ state }) => isFound(state))
+    .toSorted((a, b) => {
+      const [one, other] = [rank(a), rank(b)];
+      const at = one.findIndex((value, index) => value !== other[index]);
+      return at < 0 ? 0 : (one[at] ?? 0) - (other[at] ?? 0);
+    });
+}
+
+function conclude(causes: readonly CauseReport[], symptom: SymptomReport, ends: Ends): Conclusion {
+  const [first, ...others] = found(causes);
+  if (first !== undefined) {
+    const also = others.map(({ title, follows }) =>
+      follows === undefined ? `Also found: ${title}.` : `${capital(title)}: follows from it.`,
+    );
+    return {
+      verdict: "cause",
+      cause: first.cause,
+      sentence: `${capital(first.title)}. ${first.summary}`,
+      because: also,
+    };
+  }
+  if (!ends.visible) {
+    return {
+      verdict: "blind",
+      sentence: "Nothing can be said: neither the journal nor a log file of sshd could be read.",
+      because: [],
+    };
+  }
+  const clear = causes.filter(({ state }) => state === "clear").map(({ cause }) => cause);
+  const unknown = causes.filter(({ state }) => state === "unknown").map(({ cause }) => cause);
+  const judged = [
+    ...(clear.length > 0 ? [`Judged and clear on this host: ${clear.join(", ")}.`] : []),
+    ...(unknown.length > 0 ? [`Not checked, so not excluded: ${unknown.join(", ")}.`] : []),
+  ];
+  const resets = ends.knownResets ?? 0;
+  const silent = ends.silentSessions ?? 0;
+  if (symptom.state === "inactive" && resets === 0 && silent === 0) {
+    return {
+      verdict: "nothing",
+      sentence: "No cause found, and no connection of a known peer was seen to be reset.",
+      because: judged,
+    };
+  }
+  const counts = [
+    ...(resets > 0 ? [`${resets} connection${plural(resets)} of known peers ended by a reset`] : []),
+    ...(silent > 0
+      ? [`${silent} session${plural(silent)} ended without a word (so does a reset before OpenSSH 9.8)`]
+      : []),
+  ];
+  return {
+    verdict: "outside",
+    sentence: `No cause found on this host: it came from outside${clear.length === 0 ? "" : ", from the peer or from a device on the path"}.`,
+    because: [...(counts.length > 0 ? [`${counts.join(", ")}.`] : []), ...judged],
+  };
+}
+
+const plural = (count: number): string => (count === 1 ? "" : "s");
+const capital = (text: string): string =>
+  text.startsWith("sshd") ? text : text.charAt(0).toUpperCase() + text.slice(1);
