@@ -9,9 +9,12 @@ import { parseListenAddress } from "../config/listen-address.ts";
 import { type CommandLine, loadConfig } from "../config/load.ts";
 import type { Config } from "../config/options.ts";
 import { Exporter } from "../exporter/exporter.ts";
+import { identificationFor } from "../probe/probe.ts";
+import { type AllowEntry, parseAllowEntry, TargetError } from "../probe/target.ts";
 import { StateError } from "../state/snapshot.ts";
 import { createApp } from "../web/app.ts";
 import { basicAuth } from "../web/basic-auth.ts";
+import { probeHandler } from "../web/probe.ts";
 import { addressOf, clientCertificate, close, listen, WebConfigInForce } from "../web/server.ts";
 import { createLog, type Log } from "./log.ts";
 import { version } from "./version.ts";
@@ -71,6 +74,13 @@ async function start(config: Config, log: Log): Promise<Service> {
   const app = createApp({
     gates: web === undefined ? [] : [clientCertificate(web), basicAuth(() => web.current.users)],
     headers: () => web?.current.headers ?? {},
+    routes: {
+      "/probe": probeHandler({
+        allow: config["probe.allow"].map(allowEntry),
+        identification: identificationFor(version),
+        onRefused: (target, reason) => log.warn({ target, reason }, "a probe was refused"),
+      }),
+    },
     telemetryPath: config["web.telemetry-path"],
     expose: (format, collect) => exporter.expose(format, collect),
     status: () => exporter.status(),
@@ -92,6 +102,15 @@ async function start(config: Config, log: Log): Promise<Service> {
       await exporter.stop();
     },
   };
+}
+
+function allowEntry(text: string): AllowEntry {
+  try {
+    return parseAllowEntry(text);
+  } catch (error) {
+    if (error instanceof TargetError) throw new ConfigError(`--probe.allow: ${error.message}`);
+    throw error;
+  }
 }
 
 /** A bad configuration leaves the running one as it is; a good one replaces it. */

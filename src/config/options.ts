@@ -154,6 +154,13 @@ export const options = {
     summary:
       "Address that probes sshd and never logs in. Repeatable. Regular probes are also recognised by themselves.",
   },
+  "probe.allow": {
+    type: "texts",
+    default: [],
+    placeholder: "TARGET",
+    group: "Probe",
+    summary: "Host, address or network (with :PORT if not 22) that /probe may connect to. Repeatable. Default: none.",
+  },
   "path.procfs": {
     type: "text",
     default: "/proc",

@@ -15,7 +15,7 @@ const host = join(fixtures, "hosts/healthy");
 
 /** What no fixture can hold still: this process, the clock, and what only this machine's kernel or programs tell. */
 const volatile =
-  /^(?:# \w+ )?(?:process_|sshreset_(?:build_info|source_last_record_timestamp_seconds|scrape_collector_duration_seconds|state_commits_total|source_lag_bytes|host_|ssh_socket|path_mtu_learned|cause_))/;
+  /^(?:# \w+ )?(?:process_|sshreset_(?:build_info|known_peers_stuck|source_last_record_timestamp_seconds|scrape_collector_duration_seconds|state_commits_total|source_lag_bytes|host_|ssh_socket|path_mtu_learned|cause_))/;
 
 describe("the whole binary", function () {
   this.timeout(60_000);
