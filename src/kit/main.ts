@@ -4,13 +4,14 @@ import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { parse } from "yaml";
 import { alertFiles } from "./alert-files.ts";
+import { dashboardFiles } from "./dashboards/dashboard-files.ts";
 import { docFiles } from "./doc-files.ts";
 import { readSampleFile, type Sample } from "./message-samples.ts";
 import { runbookHeads, withHead } from "./runbooks.ts";
 import { defaultSettings, withThresholds } from "./settings.ts";
 
 const usage = `usage: npm run kit -- [options]
-  --out DIR            where to write the alert files (default: this project, with its docs)
+  --out DIR            where to write alerts/ and dashboards/ (default: this project, with its docs)
   --selector MATCHERS  label matchers for every series: 'job="ssh"'
   --thresholds FILE    YAML: cause, name, number (see alerts/thresholds.yml)
   --runbook-base URL   where the runbooks are served
@@ -35,7 +36,8 @@ try {
     const plain = { ...defaultSettings, matchers: values.selector, timeScale, runbookBase: values["runbook-base"] };
     const settings =
       values.thresholds === undefined ? plain : withThresholds(plain, parse(readFileSync(values.thresholds, "utf8")));
-    const files = values.out === "." ? [...alertFiles(settings), ...docFiles(readSamples())] : alertFiles(settings);
+    const copied = [...alertFiles(settings), ...dashboardFiles(settings)];
+    const files = values.out === "." ? [...copied, ...docFiles(readSamples())] : copied;
     for (const [path, text] of files) write(join(values.out, path), text);
     if (values.out === ".") writeRunbooks();
   }
