@@ -147,7 +147,7 @@ describe("the exporter on real faults", function () {
     };
   }
 
-  /** Runs the fault, waits until `metric` has moved by `caused` and nothing moves any more. */
+  /** Runs the fault, waits until `metric` and the ends have moved by `caused` and nothing moves any more. */
   async function counted(
     fault: string,
     caused: number,
@@ -169,7 +169,7 @@ describe("the exporter on real faults", function () {
         // TTLs are compared in the background; of a flood only some.
         const compared = since("resets_ttl_compared_total") + since("resets_ttl_unknown_total");
         const judged = caused > 1000 || compared >= since("tcp_resets_received_total");
-        return quiet && judged && since(metric) >= caused;
+        return quiet && judged && since(metric) >= caused && since("connections_ended_total") >= caused;
       },
       () => `${fault}: ${JSON.stringify(moved(before, last))}`,
       20_000,
