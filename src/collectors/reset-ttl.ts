@@ -31,7 +31,7 @@ const retryEveryMs = 10_000;
 const limits = { timeoutMs: 5_000, maxBytes: 16 * 1024 * 1024 };
 
 export const resetTtl: CollectorModule = {
-  name: "reset-ttl",
+  name: "reset_ttl",
   summary: "TTLs of resets against those of the peer's own segments, from the table of `observe install`.",
   enabled: false,
   metrics: [

@@ -1,7 +1,7 @@
 /**
  * TCP resets that the kernel sent and received: the trace events tcp_send_reset and tcp_receive_reset.
  * Gives tcp.reset_sent, tcp.reset_received. Source: include/trace/events/tcp.h (print formats differ by release: `src=A:P
- * dest=A:P` since 5.17 and 6.x, before `sport= dport= saddr= daddr= saddrv6= daddrv6=`), include/net/rstreason.h. In both
+ * dest=A:P` since 6.10, before `sport= dport= saddr= daddr= saddrv6= daddrv6=`), include/net/rstreason.h. In both
  * events the source side is the local one.
  */
 import { type Event, type ResetReason, resetReasons } from "../model/event.ts";
@@ -13,7 +13,7 @@ const known: ReadonlySet<string> = new Set(resetReasons);
 export const tcpSendReset = [
   says({
     id: "tcp-send-reset",
-    versions: "4.16+",
+    versions: "4.15+",
     origin: "include/trace/events/tcp.h tcp_send_reset; reason since 6.10",
     starts: [""],
     read: ({ record }) => resetEvent("tcp.reset_sent", record.message),

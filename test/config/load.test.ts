@@ -10,7 +10,7 @@ import { optionTable } from "../../src/config/options.ts";
 
 const collectors = [
   { name: "conntrack", summary: "Connection tracking.", enabled: true },
-  { name: "reset-ttl", summary: "TTL of resets.", enabled: false },
+  { name: "reset_ttl", summary: "TTL of resets.", enabled: false },
 ];
 const load = (...args: string[]) => loadConfig(args, collectors);
 
@@ -42,7 +42,7 @@ describe("config/load", () => {
       "--no-source.journal",
       "--source.kmsg",
       "--no-collector.conntrack",
-      "--collector.reset-ttl",
+      "--collector.reset_ttl",
       "--sshd.port=22",
       "--sshd.port=2222",
       "--source.from-beginning",
@@ -52,18 +52,18 @@ describe("config/load", () => {
     expect(config["source.kmsg"]).to.equal(true);
     expect(config["source.from-beginning"]).to.equal(true);
     expect(config["sshd.port"]).to.deep.equal([22, 2222]);
-    expect(config.collectors).to.deep.equal(["reset-ttl"]);
+    expect(config.collectors).to.deep.equal(["reset_ttl"]);
   });
 
   it("reads the file with dotted and with nested keys, and lets flags win", () => {
     const yaml =
-      "web:\n  listen-address: 127.0.0.1:1\nlog.level: debug\nsource: {logfile: [/x, /y], journal: false}\ncollector.reset-ttl: true\n";
+      "web:\n  listen-address: 127.0.0.1:1\nlog.level: debug\nsource: {logfile: [/x, /y], journal: false}\ncollector.reset_ttl: true\n";
     const { config } = withFile(yaml, "--log.level=warn");
     expect(config["web.listen-address"]).to.deep.equal(["127.0.0.1:1"]);
     expect(config["log.level"]).to.equal("warn");
     expect(config["source.logfile"]).to.deep.equal(["/x", "/y"]);
     expect(config["source.journal"]).to.equal(false);
-    expect(config.collectors).to.deep.equal(["conntrack", "reset-ttl"]);
+    expect(config.collectors).to.deep.equal(["conntrack", "reset_ttl"]);
   });
 
   it("takes an empty file as no settings", () => {

@@ -117,7 +117,7 @@ describe("the exporter on real faults", function () {
       `--state.directory=${folder}`,
       "--source.tcp-trace",
       `--source.logfile=${sshd.logFile}`,
-      "--collector.reset-ttl",
+      "--collector.reset_ttl",
       "--web.listen-address=127.0.0.1:9000",
     ];
     const exporter = lab.server.start(process.execPath, [...command, ...flags], env);
