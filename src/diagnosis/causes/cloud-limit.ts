@@ -30,7 +30,10 @@ export const cloudLimit: Cause = {
   keepSeconds: 300,
   explains: settingUp,
   inhibits: ["login_timeout"],
-  ...collected("cloud", "an instance whose driver counts allowances (AWS ENA 2.8.1 or later)"),
+  ...collected(
+    "cloud",
+    "an instance whose driver counts allowances (AWS ENA 2.2.10 or later), and the program ethtool",
+  ),
   next: [
     { run: "ethtool -S IFACE | grep exceeded", shows: "`conntrack_allowance_exceeded` and the like (AWS ENA)." },
     { run: "ss -s", shows: "How many connections the instance holds." },
