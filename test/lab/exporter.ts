@@ -51,7 +51,13 @@ export class LabExporter {
     const words = [
       ...["systemd-run", "--quiet", `--unit=${unit}`, "--property=KillMode=process", "--collect", "--"],
       ...["/opt/node", "/opt/project/dist/cli/main.js", "--web.listen-address=:10922"],
-      ...[`--state.directory=${this.#state}`, "--path.tracefs=/sys/kernel/tracing", "--collector.reset-ttl", ...flags],
+      ...[
+        `--state.directory=${this.#state}`,
+        "--path.tracefs=/sys/kernel/tracing",
+        "--path.sysfs=/run/sysfs",
+        "--collector.reset_ttl",
+        ...flags,
+      ],
     ];
     await this.#host.run(`mkdir -p ${this.#state} && chmod 700 ${this.#state} && exec ${words.join(" ")}`);
     try {

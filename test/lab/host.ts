@@ -119,6 +119,8 @@ export class Host {
       await host.run("systemctl daemon-reexec");
     }
     await host.attempt("mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing");
+    // nspawn gives it the sysfs of the machine's own network namespace.
+    await host.run("mkdir -p /run/sysfs && mount -t sysfs sysfs /run/sysfs");
     await until("sshd listens", async () => (await host.attempt("ss -Hltn 'sport = :22'")).stdout.includes(":22"));
     return host;
   }

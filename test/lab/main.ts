@@ -26,6 +26,7 @@ const usage = `usage: npm run lab -- [options]      (as root)
   --core             what CI runs: the core scenarios on Debian 12
   --keep             leave everything up afterwards and print where to look; ends with Ctrl-C
   --write            write docs/lab-results.md
+  --record FOLDER    save each scenario's journal, metrics and sockets there
 `;
 /** Every window and waiting time of the rules divided by this. */
 const timeScale = 20;
@@ -38,6 +39,7 @@ const { values: flags } = parseArgs({
     core: { type: "boolean" },
     keep: { type: "boolean" },
     write: { type: "boolean" },
+    record: { type: "string" },
     help: { type: "boolean", short: "h" },
   },
 });
@@ -96,7 +98,7 @@ async function main(): Promise<number> {
       const bench = await prepare(host, network, clients, monitoring, release);
       for (const scenario of todo) {
         say(`${scenario.name} (Debian ${release}): ${scenario.title}`);
-        const row = await runScenario(scenario, bench);
+        const row = await runScenario(scenario, bench, flags.record);
         rows.push(row);
         report(row);
       }

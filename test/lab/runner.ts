@@ -5,6 +5,7 @@
 import { until } from "./command.ts";
 import { sum, type Values } from "./exporter.ts";
 import type { Notification } from "./monitoring.ts";
+import { Recording } from "./recording.ts";
 import type { Bench, Evidence, Scenario } from "./scenario.ts";
 
 export interface Row {
@@ -33,11 +34,13 @@ export interface Row {
 const evidenceDeadlineMs = 30_000;
 const resolvedDeadlineMs = 120_000;
 
-export async function runScenario(scenario: Scenario, bench: Bench): Promise<Row> {
+/** `recordings`: a folder to save what the scenario left in. */
+export async function runScenario(scenario: Scenario, bench: Bench, recordings?: string): Promise<Row> {
   const startedMs = Date.now();
   const { exporter, monitoring, host, network, clients, knownPeers, release } = bench;
   const instance = `${scenario.name}-${release}`;
   const problems: string[] = [];
+  const recording = recordings === undefined ? undefined : new Recording(recordings, scenario.name, bench);
   let evidence: Row["evidence"] = [];
   let latency: Pick<Row, "evidenceToPageSeconds" | "injectToPageSeconds" | "recovery"> = {};
   const notified = (): Notification[] => monitoring.notifications.filter((each) => each.instance === instance);
@@ -62,6 +65,7 @@ export async function runScenario(scenario: Scenario, bench: Bench): Promise<Row
     const wanted = await scenario.inject(bench);
     const seen = await waitForEvidence(bench, before, wanted);
     const evidenceMs = Date.now();
+    await recording?.evidence();
     evidence = seen.rows;
     problems.push(...seen.problems);
     if (scenario.page === undefined) {
@@ -110,6 +114,7 @@ export async function runScenario(scenario: Scenario, bench: Bench): Promise<Row
     const log = await exporter.log().catch(() => "");
     if (/bug|error/i.test(log)) bench.say(`exporter's log:\n${log.split("\n").slice(-8).join("\n")}`);
   }
+  await recording?.end().catch((error: unknown) => problems.push(`recording: ${message(error)}`));
   await mend(scenario, bench).catch((error: unknown) => problems.push(`healing: ${message(error)}`));
   for (const alert of firing()) {
     if (alert !== scenario.page && scenario.alsoFine?.[alert] === undefined) problems.push(`paged ${alert}`);
@@ -135,7 +140,9 @@ export async function runScenario(scenario: Scenario, bench: Bench): Promise<Row
     await network.heal();
     await host.unit("");
     await host.configure("");
-    await host.run(": > /etc/hosts.deny; nft delete table inet scenario 2>/dev/null; true");
+    await host.run(
+      ": > /etc/hosts.deny; nft delete table inet scenario 2>/dev/null; ss -K state connected 'sport = :22' >/dev/null; true",
+    );
   }
 }
 

@@ -10,16 +10,16 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
-  realpathSync,
   rmdirSync,
   rmSync,
   statSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const prefix = "ssh-reset-exporter-lab";
+/** Root filesystems are large: not a memory file system. */
+const folders = "/var/tmp";
 const owner = `/run/${prefix}.pid`;
 const cgroups = "/sys/fs/cgroup";
 
@@ -38,7 +38,7 @@ export function openStage(): Stage | string {
   const other = otherRun();
   if (other !== undefined) return other;
   removeLeftovers();
-  const folder = mkdtempSync(join(realpathSync(tmpdir()), `${prefix}-`));
+  const folder = mkdtempSync(join(folders, prefix));
   writeFileSync(owner, `${process.pid} ${startTime(process.pid)} ${folder}\n`);
   const undo: (() => void)[] = [];
   let open = true;
@@ -116,7 +116,7 @@ function removeLeftovers(): void {
       for (const name of readdirSync(top).filter((entry) => entry.startsWith(`${prefix}-`)))
         removeCgroup(join(top, name));
     }
-    if (folder.includes(prefix)) removeFolder(folder);
+    if (folder.startsWith(join(folders, prefix))) removeFolder(folder);
     rmSync(owner);
   }
 }

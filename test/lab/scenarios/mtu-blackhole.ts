@@ -3,11 +3,13 @@ import type { Scenario } from "../scenario.ts";
 
 export const mtuBlackhole: Scenario = {
   name: "mtu-blackhole",
-  title: "the router cannot pass more than 1400 bytes to the clients and says nothing: transfers hang",
+  title: "the router cannot pass more than 1400 bytes to the clients and says nothing: output hangs",
   core: true,
   page: "SshResetMtuBlackhole",
   async inject({ network, clients, knownPeers }) {
-    const command = "echo ready; sleep 4; exec cat /dev/zero";
+    // A screenful that fits the first window, then a line: full-size segments are lost, the small ones after them arrive.
+    const command =
+      "echo ready; sleep 4; head -c 12000 /dev/zero; sleep 0.02; echo line; sleep 0.02; echo line; exec sleep 600";
     const sessions = await Promise.all(knownPeers.slice(0, 2).map((peer) => clients.open(peer, command)));
     for (const session of sessions) session.child.stdout?.resume();
     await network.rules("router", silent);
