@@ -1,11 +1,12 @@
 /**
  * The live chain: a real Prometheus with our rules, a real Alertmanager with our routes and inhibition, and a webhook.
  * A replay: one process serves the pages of many hosts, each with one fault or two, time running faster by the kit's own
- * time scale. Every fault must earn exactly one page, its own, and its resolution.
- * `node --import=tsx test/alerts/live-chain.ts [--suite SUITE] [--singles]`
+ * time scale. Every fault must earn exactly one page, its own, and its resolution. With --exporter no replay: the built
+ * exporter, one process for each fault, on a fixture host whose log and /proc show the fault.
+ * `node --import=tsx test/alerts/live-chain.ts [--suite SUITE] [--singles | --exporter]`
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createServer as createTcpServer } from "node:net";
@@ -20,6 +21,8 @@ import { alertFiles } from "../../src/kit/alert-files.ts";
 import { followers } from "../../src/kit/alertmanager.ts";
 import { defaultSettings } from "../../src/kit/settings.ts";
 import { debian, type Suite } from "../../tools/debian.ts";
+import type { ExporterProcess } from "../cli/exporter-process.ts";
+import { exporterFaults, FixtureHost } from "./exporter-faults.ts";
 import { faults, knownPeersReset, scanners } from "./scenarios.ts";
 import { type Change, SimulatedHost } from "./simulated-host.ts";
 
@@ -35,6 +38,8 @@ interface Trial {
   readonly pages: readonly string[];
   /** Scenario seconds until all is over. */
   readonly until: number;
+  /** What cannot end while it is watched. */
+  readonly endless?: boolean;
 }
 
 interface Notification {
@@ -48,9 +53,14 @@ interface Notification {
 }
 
 const { values: flags } = parseArgs({
-  options: { suite: { type: "string", default: "machine" }, singles: { type: "boolean", default: false } },
+  options: {
+    suite: { type: "string", default: "machine" },
+    singles: { type: "boolean", default: false },
+    exporter: { type: "boolean", default: false },
+  },
 });
-const trials = flags.singles ? singles() : [...singles(), ...pairs()];
+const trials = flags.exporter ? throughExporter() : flags.singles ? singles() : [...singles(), ...pairs()];
+const exporters: ExporterProcess[] = [];
 const notifications = new Map<string, Notification[]>();
 const children: ChildProcess[] = [];
 const folder = await mkdtemp(join(tmpdir(), "ssh-reset-chain-"));
@@ -81,6 +91,17 @@ function singles(): Trial[] {
   ];
 }
 
+/** known_peers_reset remembers ten real minutes: the symptom does not end here; the replay shows its end. */
+function throughExporter(): Trial[] {
+  return exporterFaults.map(({ cause }) => ({
+    name: cause,
+    changes: [],
+    pages: catalogue.find(({ id }) => id === cause)?.severity === "info" ? [] : [cause],
+    until: faultAt + 1700,
+    endless: cause === "peer_reset",
+  }));
+}
+
 /** Causes that follow from each other, and each cause with the next one of the catalogue, on one host. */
 function pairs(): Trial[] {
   const inTime = catalogue.filter(({ id }) => faults[id].until < 1800);
@@ -98,11 +119,15 @@ function pairs(): Trial[] {
   );
 }
 
-const follows = (cause: Cause, root: Cause): boolean => followers(catalogue, root.id).includes(cause.id);
+function follows(cause: Cause, root: Cause): boolean {
+  return followers(catalogue, root.id).includes(cause.id);
+}
 
 /** Information never pages, nor does what follows from the other one; but what outlasts its root is a fault of its own. */
 function pages(cause: Cause, other: Cause): boolean {
   if (cause.severity === "info") return false;
+  // A crash and an OOM kill stay active while nothing listens.
+  if (cause.id === "sshd_down" && other.stay !== undefined && follows(cause, other)) return false;
   return !follows(cause, other) || faults[cause.id].until > faults[other.id].until;
 }
 
@@ -118,7 +143,14 @@ async function runChain(): Promise<boolean> {
   const server = await serveReplay((index) => hosts[index]?.page(scenarioSeconds()) ?? "");
   const replay = (server.address() as AddressInfo).port;
   const [prometheusPort, alertmanagerPort] = [await freePort(), await freePort()];
-  await writeConfigurations(replay, alertmanagerPort);
+  const fixtures = flags.exporter ? await startExporters() : [];
+  const targets = trials.map((_, index) => {
+    const exporter = exporters[index];
+    return exporter === undefined
+      ? { address: `127.0.0.1:${replay}`, path: `/host/${index}` }
+      : { address: new URL(exporter.url).host, path: "/metrics" };
+  });
+  await writeConfigurations(replay, alertmanagerPort, targets);
   await start(alertmanager.path, alertmanager.env, [
     `--config.file=${folder}/alertmanager.yml`,
     `--storage.path=${folder}/alertmanager`,
@@ -140,9 +172,44 @@ async function runChain(): Promise<boolean> {
   console.log(
     `${trials.length} hosts, ${suite}: ${Math.round(lastSeconds / timeScale)} s at a time scale of ${timeScale}`,
   );
+  if (flags.exporter) await play(fixtures, scenarioSeconds);
   await until("all is over", 600, async () => scenarioSeconds() > lastSeconds);
   server.close();
   return report(startedMs + (faultAt / timeScale) * 1000);
+}
+
+async function startExporters(): Promise<FixtureHost[]> {
+  return Promise.all(
+    trials.map(async ({ name }, index) => {
+      const own = join(folder, name);
+      await mkdir(own);
+      const host = new FixtureHost(own);
+      exporters[index] = await host.start(own);
+      host.everybodyLogsIn();
+      return host;
+    }),
+  );
+}
+
+/** Injects every fault at its time, keeps it up, heals it after half a minute; meanwhile somebody logs in now and then. */
+async function play(hosts: readonly FixtureHost[], scenarioSeconds: () => number): Promise<void> {
+  const [faultSecond, healSecond] = [faultAt / timeScale, faultAt / timeScale + 30];
+  const done = new Set<unknown>();
+  const once = (what: unknown, work: (() => void) | undefined): void => {
+    if (!done.has(what)) work?.();
+    done.add(what);
+  };
+  for (let second = 0; second < healSecond + 75; second = scenarioSeconds() / timeScale) {
+    for (const [index, { inject, again, heal }] of exporterFaults.entries()) {
+      const host = hosts[index];
+      if (host === undefined) continue;
+      if (second >= faultSecond) once(inject, () => inject(host));
+      if (second >= faultSecond && second < healSecond) again?.(host, second);
+      if (second >= healSecond && heal !== undefined) once(heal, () => heal(host));
+      host.login();
+    }
+    await delay(1000);
+  }
 }
 
 async function serveReplay(page: (index: number) => string): Promise<Server> {
@@ -172,7 +239,11 @@ function receive(payload: { status: string; alerts: Notification["alerts"] }): v
   notifications.set(instance, [...own, { timeMs: Date.now(), status: payload.status, alerts: payload.alerts }]);
 }
 
-async function writeConfigurations(replay: number, alertmanagerPort: number): Promise<void> {
+async function writeConfigurations(
+  replay: number,
+  alertmanagerPort: number,
+  addresses: readonly { readonly address: string; readonly path: string }[],
+): Promise<void> {
   const files = alertFiles({ ...defaultSettings, timeScale });
   await writeFile(join(folder, "rules.yml"), files.get("alerts/ssh-reset-exporter.rules.yml") ?? "");
   const webhook = [{ url: `http://127.0.0.1:${replay}/hook`, send_resolved: true }];
@@ -183,8 +254,8 @@ async function writeConfigurations(replay: number, alertmanagerPort: number): Pr
   config.templates = [resolve("alerts/templates/*.tmpl")];
   await writeFile(join(folder, "alertmanager.yml"), stringify(config));
   const targets = trials.map(({ name }, index) => ({
-    targets: [`127.0.0.1:${replay}`],
-    labels: { instance: name, __metrics_path__: `/host/${index}` },
+    targets: [addresses[index]?.address],
+    labels: { instance: name, __metrics_path__: addresses[index]?.path },
   }));
   const prometheus = {
     global: { scrape_interval: "1s", evaluation_interval: "1s" },
@@ -200,7 +271,7 @@ function report(faultMs: number): boolean {
   const wrong: string[] = [];
   const latencies: number[] = [];
   let pages = 0;
-  for (const { name, pages: wanted } of trials) {
+  for (const { name, pages: wanted, endless } of trials) {
     const own = notifications.get(name) ?? [];
     const firing = own.filter(({ status }) => status === "firing");
     const paged = new Set(firing.flatMap(({ alerts }) => alerts.map(({ labels }) => labels["cause"] ?? "")));
@@ -213,6 +284,7 @@ function report(faultMs: number): boolean {
     const [first] = firing;
     if (first !== undefined) latencies.push(first.timeMs - faultMs);
     const last = own.at(-1);
+    if (endless) continue;
     if (last?.status !== "resolved") says("not resolved");
     for (const { annotations, labels } of last?.alerts ?? []) {
       if (!/^(Proven|Not yet proven): /.test(annotations["recovery"] ?? ""))
@@ -267,6 +339,7 @@ async function until(what: string, seconds: number, holds: () => Promise<boolean
 }
 
 async function end(): Promise<void> {
+  for (const exporter of exporters.splice(0)) await exporter.stop();
   for (const child of children.splice(0)) {
     if (child.exitCode !== null) continue;
     const gone = new Promise((done) => child.once("exit", done));

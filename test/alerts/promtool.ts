@@ -76,11 +76,16 @@ export async function firingByPrometheus(
   );
 }
 
-export async function runTests(promtool: Tool, tests: readonly unknown[], rules = rulesFile): Promise<Run> {
+export async function runTests(
+  promtool: Tool,
+  tests: readonly unknown[],
+  rules = rulesFile,
+  interval = `${stepSeconds}s`,
+): Promise<Run> {
   const folder = await mkdtemp(join(tmpdir(), "ssh-reset-rules-"));
   try {
     const file = join(folder, "test.yml");
-    const text = { rule_files: [rules], evaluation_interval: `${stepSeconds}s`, tests };
+    const text = { rule_files: [rules], evaluation_interval: interval, tests };
     await writeFile(file, stringify(text, { lineWidth: 0, aliasDuplicateObjects: false }));
     return await run(promtool, ["test", "rules", file]);
   } finally {
