@@ -35,6 +35,11 @@ export interface HeldSocket {
 }
 
 const maxFds = 4096;
+const maxTableBytes = 4 * 1024 * 1024;
+/** One row of /proc/net/tcp. */
+const rowBytes = 150;
+/** With more listening sockets than this, all are read at once. */
+const manyRows = 100;
 const notListening = /^ *\d+: \S+ \S+ (?!0A)[0-9A-F]{2} /m;
 
 /** Never throws: what cannot be read leads to the next source. `given` is `--sshd.port`. */
@@ -65,28 +70,56 @@ function readListeningQuietly(paths: HostPaths): Listening[] {
 
 /** Listening TCP sockets of this network namespace, IPv4 and IPv6. */
 export function readListening(procfs: string): Listening[] {
-  return ["tcp", "tcp6"].flatMap((file) => {
-    const path = join(procfs, "net", file);
-    return parseListening(readHead(path) ?? "", path);
+  return tablesOf(procfs).flatMap((path) => {
+    let text = "";
+    for (const piece of readPieces(path, 64 * 1024)) {
+      text += piece;
+      if (notListening.test(text)) break;
+    }
+    return parseListening(text, path);
   });
 }
 
+/**
+ * Whether something listens on each of these ports. Row by row: after the last listening socket the kernel walks its
+ * whole table of connections, which takes milliseconds on a large host.
+ */
+export function allListenedOn(procfs: string, ports: readonly number[]): boolean {
+  const wanted = new Set(ports);
+  for (const path of tablesOf(procfs)) {
+    let text = "";
+    for (const piece of readPieces(path, rowBytes)) {
+      text += piece;
+      for (const { port } of parseListening(text.slice(0, text.lastIndexOf("\n") + 1), path)) wanted.delete(port);
+      if (wanted.size === 0) return true;
+      if (notListening.test(text)) break;
+      if (text.length > manyRows * rowBytes) {
+        const open = new Set(readListening(procfs).map(({ port }) => port));
+        return ports.every((port) => open.has(port));
+      }
+    }
+  }
+  return false;
+}
+
+const tablesOf = (procfs: string): readonly string[] => ["tcp", "tcp6"].map((file) => join(procfs, "net", file));
+
 /** The kernel lists listening sockets first: the first pieces are enough, however many connections follow. */
-function readHead(path: string): string | undefined {
+function* readPieces(path: string, pieceBytes: number): Generator<string> {
   let fd: number;
   try {
     fd = openSync(path, "r");
   } catch (error) {
-    if (isGone(error)) return undefined;
+    if (isGone(error)) return;
     throw error;
   }
   try {
-    const chunk = Buffer.allocUnsafe(64 * 1024);
-    let text = "";
-    for (;;) {
-      const got = readSync(fd, chunk, 0, chunk.length, null);
-      text += chunk.toString("latin1", 0, got);
-      if (got === 0 || notListening.test(text) || text.length > 4 * 1024 * 1024) return text;
+    const piece = Buffer.allocUnsafe(pieceBytes);
+    for (let total = 0; total <= maxTableBytes; ) {
+      const got = readSync(fd, piece, 0, piece.length, null);
+      if (got === 0) return;
+      total += got;
+      yield piece.toString("latin1", 0, got);
     }
   } finally {
     closeSync(fd);

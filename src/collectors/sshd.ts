@@ -10,7 +10,7 @@ import type { MetricDef, Sample } from "../model/metric.ts";
 import { Repeated, runCommand } from "./background.ts";
 import { memoryEvents, parseProcCgroup, readCgroup } from "./cgroup.ts";
 import { isDenied, isGone, quote, readKernelFile } from "./kernel-file.ts";
-import { configPathOf, findSshdPorts, parseListenerTitle, readListening, stillListening } from "./sshd-process.ts";
+import { allListenedOn, configPathOf, findSshdPorts, parseListenerTitle, stillListening } from "./sshd-process.ts";
 import { builtInSettings, parseConfigLines, readSshdConfig, type SshdSettings, settingsOf } from "./sshd-settings.ts";
 
 const settingsEveryMs = 300_000;
@@ -149,8 +149,7 @@ function createSshd({ paths, nowMs, sshdPorts }: CollectorContext): Collector {
 /** Every port of sshd is listened on, for certain or as /proc/net/tcp says. */
 function isUp(procfs: string, ports: readonly number[], certain: readonly number[]): boolean {
   if (ports.length === 0 || ports.every((port) => certain.includes(port))) return ports.length > 0;
-  const open = new Set(readListening(procfs).map(({ port }) => port));
-  return ports.every((port) => open.has(port));
+  return allListenedOn(procfs, ports);
 }
 
 /** Nothing of a process that has ended; what may not be read is missing. */

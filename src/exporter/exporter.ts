@@ -11,7 +11,7 @@ import { SocketTable } from "../collectors/socket-table.ts";
 import { findSshdPorts } from "../collectors/sshd-process.ts";
 import type { Config } from "../config/options.ts";
 import type { Verdict } from "../diagnosis/verdict.ts";
-import { expose, type Format } from "../metrics/exposition.ts";
+import { expose, type Format, type Written } from "../metrics/exposition.ts";
 import { ownMetrics } from "../metrics/own.ts";
 import type { HostPaths } from "../model/collector.ts";
 import type { MetricDef, Sample } from "../model/metric.ts";
@@ -54,6 +54,7 @@ export class Exporter {
   readonly #collectors: RunningCollectors;
   readonly #judging: Judging;
   readonly #definitions: readonly MetricDef[];
+  readonly #written: Readonly<Record<Format, Written>> = { text: new Map(), openmetrics: new Map() };
   readonly #sockets = new SocketTable();
   readonly #abort = new AbortController();
   #sshdPorts: readonly number[];
@@ -150,7 +151,7 @@ export class Exporter {
       );
     }
     const samples = collect ? (await this.#collectors.collect(new Set(collect))).samples : await this.#gather();
-    return expose(this.#definitions, samples, format);
+    return expose(this.#definitions, samples, format, this.#written[format]);
   }
 
   status(): Status {

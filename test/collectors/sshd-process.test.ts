@@ -1,6 +1,7 @@
 import { chownSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { expect } from "chai";
 import {
+  allListenedOn,
   configPathOf,
   findSshdPorts,
   parseListenerTitle,
@@ -112,6 +113,20 @@ describe("sshd-process", () => {
     expect(readListening(`${root}/proc`)).to.have.length(2000);
     rmSync(`${root}/proc/net/tcp`);
     expect(readListening(`${root}/proc`)).to.deep.equal([]);
+  });
+
+  it("finds ports among few and many listening sockets, in either table", () => {
+    for (const count of [0, 5, 500]) {
+      const rows = Array.from({ length: count }, (_, index) => listening("1F90", index)).join("");
+      const files = {
+        "proc/net/tcp": header + rows + listening("0016", 1),
+        "proc/net/tcp6": header + listening("0017", 2),
+      };
+      const procfs = `${hostWith(files)}/proc`;
+      expect(allListenedOn(procfs, [22])).to.equal(true);
+      expect(allListenedOn(procfs, [22, 23])).to.equal(true);
+      expect(allListenedOn(procfs, [22, 24])).to.equal(false);
+    }
   });
 
   it("refuses a row that is none", () => {

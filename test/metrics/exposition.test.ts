@@ -53,8 +53,24 @@ describe("metrics/exposition", () => {
     expect(text.endsWith("\n# EOF\n")).to.equal(true);
   });
 
-  it("refuses a sample without definition", () => {
-    expect(() => expose(definitions, [{ name: "y", value: 1 }], "text")).to.throw('sample "y" has no definition');
+  it("writes what has changed since the page before, and nothing that has gone", async () => {
+    const written = new Map();
+    const resets = (peer: string, value: number) => ({ name: "x_resets_total", labels: { peer }, value });
+    const pages = [
+      [resets("a", 1), { name: "x_idle_seconds", value: { counts: [0, 0, 1], sum: 7 } }],
+      [resets("a", 1), { name: "x_idle_seconds", value: { counts: [0, 1, 0], sum: 7 } }],
+      [resets("b", 1), { name: "x_up", value: Number.NaN }],
+      [resets("b", 1), resets("a", 2)],
+      [resets("b", 3)],
+    ];
+    for (const samples of pages) {
+      expect(await expose(definitions, samples, "text", written)).to.equal(await expose(definitions, samples, "text"));
+    }
+  });
+
+  it("refuses a sample without definition", async () => {
+    const error = await expose(definitions, [{ name: "y", value: 1 }], "text").catch((reason: unknown) => reason);
+    expect(String(error)).to.equal('Error: sample "y" has no definition');
   });
 
   const accepts: readonly (readonly [string | undefined, string])[] = [
