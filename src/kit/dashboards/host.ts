@@ -617,7 +617,7 @@ function middleboxes(evidence: Evidence): readonly Placed[] {
       act: "`ssh-reset-exporter observe show`; the difference of the TTLs is how far away the device is.",
       runbooks: evidence.runbooks("middlebox_reset"),
       empty:
-        "TTLs are not observed here (off by default): `ssh-reset-exporter observe install`, `--collector.reset-ttl`",
+        "TTLs are not observed here (off by default): `ssh-reset-exporter observe install`, `--collector.reset_ttl`",
       queries: [
         { expr: sum(increase(own("middlebox_resets_total"))), legend: "forged" },
         { expr: sum(increase(own("resets_ttl_compared_total"))), legend: "compared" },

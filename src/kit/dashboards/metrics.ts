@@ -1,7 +1,9 @@
-/** Every metric that the exporter can serve: what a dashboard may ask for. */
+/** Every metric that the exporter can serve, and the values that its labels can have: what a dashboard may ask for. */
 import { collectorModules } from "../../collectors/index.ts";
 import { scrapeMetrics } from "../../collectors/run.ts";
+import { causeIds } from "../../diagnosis/cause.ts";
 import { ownMetrics } from "../../metrics/own.ts";
+import { outcomes, peerClasses, phases } from "../../model/connection.ts";
 import type { MetricDef } from "../../model/metric.ts";
 import { tallyMetrics } from "../../tallies/index.ts";
 
@@ -11,3 +13,17 @@ export const metricDefs: readonly MetricDef[] = [
   ...ownMetrics,
   ...scrapeMetrics,
 ];
+
+/** Closed sets that the definitions leave to the model and the lists. */
+const closed: Readonly<Record<string, readonly string[]>> = {
+  phase: phases,
+  outcome: outcomes,
+  peer_class: peerClasses,
+  cause: causeIds,
+  collector: collectorModules.map(({ name }) => name),
+};
+
+/** Undefined for a label that is open (`interface`, `peer`). */
+export function labelValues({ values }: MetricDef, label: string): readonly string[] | undefined {
+  return values?.[label] ?? closed[label];
+}

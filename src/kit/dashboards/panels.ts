@@ -23,7 +23,7 @@ import { PanelBuilder as StateTimelineBuilder } from "@grafana/grafana-foundatio
 import { PanelBuilder as TableBuilder } from "@grafana/grafana-foundation-sdk/table";
 import { PanelBuilder as TextBuilder, TextMode } from "@grafana/grafana-foundation-sdk/text";
 import { PanelBuilder as TimeSeriesBuilder } from "@grafana/grafana-foundation-sdk/timeseries";
-import { metricDefs } from "./metrics.ts";
+import { labelValues, metricDefs } from "./metrics.ts";
 import { sequence, valueColours } from "./palette.ts";
 
 /** Grafana's own way to name a variable. */
@@ -146,7 +146,8 @@ function colourSeries(panel: TimeSeriesBuilder, { queries, colours = {} }: Serie
 function labelled(legend: string, expr: string): { name: string; value: string }[] {
   const label = /\{\{(\w+)\}\}/.exec(legend)?.[1] ?? "";
   const metric = /sshreset_\w+/.exec(expr)?.[0];
-  const values = metricDefs.find(({ name }) => name === metric)?.values?.[label] ?? [];
+  const definition = metricDefs.find(({ name }) => name === metric);
+  const values = definition === undefined ? [] : (labelValues(definition, label) ?? []);
   return values.map((value) => ({ name: legend.replace(`{{${label}}}`, value), value }));
 }
 
@@ -367,6 +368,7 @@ export function heat(options: HeatmapPanel): Placed {
         .reverse(false),
     )
     .cellGap(1)
+    .exemplarsColor(sequence[1] ?? "")
     .filterValues(new heatmap.FilterValueRangeBuilder().le(1e-9))
     .yAxis(new heatmap.YAxisConfigBuilder().unit(unit).axisPlacement(common.AxisPlacement.Left))
     .cellValues(new heatmap.CellValuesBuilder().unit("none").decimals(0))
