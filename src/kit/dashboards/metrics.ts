@@ -20,6 +20,7 @@ const closed: Readonly<Record<string, readonly string[]>> = {
   outcome: outcomes,
   peer_class: peerClasses,
   cause: causeIds,
+  allowance: ["conntrack", "pps", "linklocal", "bandwidth_in", "bandwidth_out", "rate_limit"],
   collector: collectorModules.map(({ name }) => name),
 };
 

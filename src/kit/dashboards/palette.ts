@@ -86,6 +86,7 @@ export const valueColours: Readonly<Record<string, string>> = {
   linklocal: purple,
   bandwidth_in: skyBlue,
   bandwidth_out: blue,
+  rate_limit: yellow,
   // source
   journal: green,
   logfile: blue,
