@@ -40,6 +40,11 @@ const groups = {
     programs: ["prometheus-alertmanager", "amtool"],
   },
   "node-exporter": { packages: ["prometheus-node-exporter"], alone: true, programs: ["prometheus-node-exporter"] },
+  "blackbox-exporter": {
+    packages: ["prometheus-blackbox-exporter"],
+    alone: true,
+    programs: ["prometheus-blackbox-exporter"],
+  },
   mtail: { packages: ["mtail"], alone: true, programs: ["mtail"] },
   "journal-remote": { packages: ["systemd-journal-remote"], programs: ["systemd-journal-remote"] },
   systemd: {

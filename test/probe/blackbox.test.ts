@@ -7,11 +7,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import { limit } from "../../src/probe/pace.ts";
-import { debian, debianOr } from "../../tools/debian.ts";
+import { debian, debianOr, type Tool } from "../../tools/debian.ts";
 import { skip } from "../../tools/skip.ts";
 import { waitFor } from "../kernel/wait.ts";
 import { type Lab, labProblem, openLab } from "../netns.ts";
-import { blackboxExporter, type Daemon, holdConnection, startDropbear, startFaults, startSshd } from "./daemons.ts";
+import { type Daemon, holdConnection, startDropbear, startFaults, startSshd } from "./daemons.ts";
 
 const configuration = `modules:
   ssh_banner:
@@ -30,21 +30,17 @@ describe("probe beside blackbox_exporter", function () {
   this.timeout(120_000);
   let lab: Lab;
   let folder: string;
-  let blackbox: string;
+  let blackbox: Tool;
   const daemons: Daemon[] = [];
 
   before(async function () {
     const problem = labProblem();
     if (problem !== undefined) skip(this, problem);
     for (const program of ["ethtool", "nft", "dropbear"] as const) await debianOr(this, program);
+    blackbox = await debianOr(this, "prometheus-blackbox-exporter");
     await debianOr(this, "sshd", "trixie");
     await debianOr(this, "sshd", "bookworm");
     folder = mkdtempSync(join(tmpdir(), "ssh-reset-exporter-beside-"));
-    try {
-      blackbox = await blackboxExporter(folder);
-    } catch (error) {
-      skip(this, `prometheus-blackbox-exporter: ${String(error)}`);
-    }
     lab = await openLab({ offload: false });
   });
   after(async () => {
@@ -79,7 +75,10 @@ describe("probe beside blackbox_exporter", function () {
       "add table ip eat; add chain ip eat out { type filter hook output priority 0; }; add rule ip eat out icmp type destination-unreachable drop; add chain ip eat on { type filter hook forward priority 0; }; add rule ip eat on tcp dport 2299 drop",
     );
     writeFileSync(join(folder, "blackbox.yml"), configuration);
-    client.start(blackbox, [`--config.file=${join(folder, "blackbox.yml")}`, "--web.listen-address=127.0.0.1:9115"]);
+    client.start(blackbox.path, [
+      `--config.file=${join(folder, "blackbox.yml")}`,
+      "--web.listen-address=127.0.0.1:9115",
+    ]);
     const ask = async (target: string): Promise<string> =>
       client.run(process.execPath, ["-e", fetchPage, `${address}${encodeURIComponent(target)}`]);
     await waitFor(

@@ -147,13 +147,6 @@ export async function startFaults(namespace: Namespace, faults: readonly string[
   return start(namespace, folderOf("faults"), command, (log) => log.includes("listening"));
 }
 
-/** Unpacks it in the folder. Debian's package is one static program: nothing else is fetched. */
-export async function blackboxExporter(folder: string): Promise<string> {
-  execFileSync("apt-get", ["-q", "download", "prometheus-blackbox-exporter"], { cwd: folder, stdio: "ignore" });
-  execFileSync("sh", ["-c", "dpkg-deb -x *.deb ."], { cwd: folder });
-  return join(folder, "usr/bin/prometheus-blackbox-exporter");
-}
-
 /** The whole process group. */
 async function ended(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
