@@ -78,7 +78,7 @@ async function start(config: Config, log: Log): Promise<Service> {
       "/probe": probeHandler({
         allow: config["probe.allow"].map(allowEntry),
         identification: identificationFor(version),
-        onRefused: (target, reason) => log.warn({ target, reason }, "a probe was refused"),
+        onRefused: (target, reason) => log.debug({ target, reason }, "a probe was refused"),
       }),
     },
     telemetryPath: config["web.telemetry-path"],
