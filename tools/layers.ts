@@ -22,7 +22,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   observe: ["model", "collectors"],
   tallies: ["model", "connections"],
   web: ["model", "config", "metrics", "probe"],
-  kit: ["model", "config", "metrics", "collectors", "tallies", "parsers", "diagnosis"],
+  kit: ["model", "config", "metrics", "collectors", "tallies", "parsers", "probe", "diagnosis"],
 };
 const folders = [...Object.keys(layers), "exporter", "cli"];
 

@@ -4,6 +4,7 @@ import { collectorModules } from "../collectors/index.ts";
 import { scrapeMetrics } from "../collectors/run.ts";
 import { ownMetrics } from "../metrics/own.ts";
 import type { MetricDef } from "../model/metric.ts";
+import { probeMetrics } from "../probe/metrics.ts";
 import { tallyMetrics } from "../tallies/index.ts";
 
 const head = `# Metrics
@@ -23,6 +24,11 @@ export function metricsDoc(): string {
       ),
     ),
     section("The exporter itself", [...ownMetrics, ...scrapeMetrics]),
+    section(
+      "A probe's target",
+      probeMetrics,
+      "Served by `/probe` alone, see [probe.md](probe.md); gone with the answer.",
+    ),
   ];
   return [head, ...sections].join("\n");
 }
