@@ -179,16 +179,16 @@ async function runChain(): Promise<boolean> {
 }
 
 async function startExporters(): Promise<FixtureHost[]> {
-  return Promise.all(
-    trials.map(async ({ name }, index) => {
-      const own = join(folder, name);
-      await mkdir(own);
-      const host = new FixtureHost(own);
-      exporters[index] = await host.start(own);
-      host.everybodyLogsIn();
-      return host;
-    }),
-  );
+  const hosts: FixtureHost[] = [];
+  for (const { name } of trials) {
+    const own = join(folder, name);
+    await mkdir(join(own, "state"), { recursive: true, mode: 0o700 });
+    const host = new FixtureHost(own);
+    exporters.push(await host.start(own));
+    host.everybodyLogsIn();
+    hosts.push(host);
+  }
+  return hosts;
 }
 
 /** Injects every fault at its time, keeps it up, heals it after half a minute; meanwhile somebody logs in now and then. */

@@ -16,6 +16,7 @@ import { defaultSettings } from "../../src/kit/settings.ts";
 import { ownMetrics } from "../../src/metrics/own.ts";
 import { outcomes, peerClasses, phases } from "../../src/model/connection.ts";
 import type { MetricDef } from "../../src/model/metric.ts";
+import { sourceNames } from "../../src/model/record.ts";
 import { tallyMetrics } from "../../src/tallies/index.ts";
 
 const definitions = new Map<string, MetricDef>(
@@ -128,6 +129,7 @@ function tail(condition: Condition, which: "shortest" | "longest"): number {
 function unknownParts({ metric, labels }: Selector): string[] {
   const definition = definitions.get(metric);
   if (definition === undefined) return [metric];
+  const collectors = collectorModules.map(({ name }) => name);
   const connection: Readonly<Record<string, readonly string[]>> = {
     phase: phases,
     outcome: outcomes,
@@ -136,7 +138,9 @@ function unknownParts({ metric, labels }: Selector): string[] {
   return Object.entries(labels).flatMap(([name, values]) => {
     if (!definition.labels.includes(name)) return [`${metric}{${name}}`];
     const closed =
-      definition.values?.[name] ?? (metric === "sshreset_connections_ended_total" ? connection[name] : undefined);
+      (name === "collector" ? collectors : name === "source" ? sourceNames : undefined) ??
+      definition.values?.[name] ??
+      (metric === "sshreset_connections_ended_total" ? connection[name] : undefined);
     return values
       .filter((value) => closed !== undefined && !closed.includes(value))
       .map((value) => `${metric}{${name}="${value}"}`);
