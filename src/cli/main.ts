@@ -6,6 +6,7 @@ type Command = (args: readonly string[]) => Promise<number>;
 /** `serve` is the default: flags alone start the exporter. */
 const commands: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import("./serve.ts")).serve,
+  diagnose: async () => (await import("./diagnose.ts")).diagnose,
   check: async () => (await import("./check.ts")).check,
   observe: async () => (await import("./observe.ts")).observe,
   probe: async () => (await import("./probe.ts")).probe,

@@ -15,6 +15,7 @@ import type {
 } from "../model/checklist.ts";
 import { catalogue } from "./catalogue.ts";
 import type { Cause, CauseId, Step } from "./cause.ts";
+import type { Condition } from "./condition.ts";
 import type { Finding, Verdict, VerdictState } from "./verdict.ts";
 
 export const steps: readonly { readonly step: Step; readonly title: string }[] = [
@@ -81,7 +82,7 @@ export const isFound = (state: CauseState): boolean => state === "active" || sta
 
 function causeReport(cause: Cause, seen: ReadonlyMap<CauseId, CauseSeen>): CauseReport {
   const own: CauseSeen = seen.get(cause.id) ?? { state: "unknown", observable: false, episodes: [], evidence: [] };
-  const state = stateOf(own);
+  const state = stateOf(cause, own);
   const root = isFound(state) ? rootOf(cause.id, own, seen) : undefined;
   return {
     cause: cause.id,
@@ -94,6 +95,7 @@ function causeReport(cause: Cause, seen: ReadonlyMap<CauseId, CauseSeen>): Cause
     evidence: own.evidence.flatMap(({ metric, value, is, threshold, unit, holds }) =>
       holds && value !== undefined ? [{ what: unit, value, is, threshold, metric }] : [],
     ),
+    unseen: own.evidence.flatMap(({ value, unit }) => (value === undefined ? [unit] : [])),
     ...(own.lines !== undefined && { lines: own.lines }),
     ...(own.lineCount !== undefined && { lineCount: own.lineCount }),
     ...(own.strangerLines !== undefined && { strangerLines: own.strangerLines }),
@@ -103,10 +105,25 @@ function causeReport(cause: Cause, seen: ReadonlyMap<CauseId, CauseSeen>): Cause
   };
 }
 
-function stateOf({ state, observable, episodes }: CauseSeen): CauseState {
+function stateOf({ evidence: condition }: Cause, { state, observable, episodes, evidence }: CauseSeen): CauseState {
   if (state === "active" || state === "pending") return state;
   if (episodes.length > 0) return "past";
-  return state === "inactive" && observable ? "clear" : "unknown";
+  return state === "inactive" && observable && isJudged(condition, [...evidence]) ? "clear" : "unknown";
+}
+
+/** Whether the numbers that there are say no. Of alternatives one is enough; of what must come together, the one that is missing. */
+function isJudged(condition: Condition, findings: Finding[]): boolean {
+  switch (condition.form) {
+    case "and":
+      return condition.all.map((part) => isJudged(part, findings)).includes(true);
+    case "or":
+      return condition.any.map((part) => isJudged(part, findings)).includes(true);
+    default: {
+      // Findings stand in the order of the condition's leaves.
+      const finding = findings.shift();
+      return finding?.value !== undefined && !finding.holds;
+    }
+  }
 }
 
 function stepState(states: readonly CauseState[]): StepState {
@@ -122,22 +139,17 @@ const trailMs = 10 * 60_000;
 function rootOf(id: CauseId, own: CauseSeen, seen: ReadonlyMap<CauseId, CauseSeen>): CauseId | undefined {
   const roots = catalogue.filter(({ id: other, inhibits }) => {
     const above = seen.get(other);
-    return (
-      inhibits.includes(id) && above !== undefined && isFound(stateOf(above)) && meet(above.episodes, own.episodes)
-    );
+    return inhibits.includes(id) && above !== undefined && leadsTo(above.episodes, own.episodes);
   });
   const [root] = roots;
   const above = root && seen.get(root.id);
   return root && above && (rootOf(root.id, above, seen) ?? root.id);
 }
 
-const meet = (one: readonly Episode[], other: readonly Episode[]): boolean =>
-  one.some((a) =>
-    other.some(
-      (b) =>
-        a.fromMs <= (b.toMs ?? Number.POSITIVE_INFINITY) + trailMs &&
-        b.fromMs <= (a.toMs ?? Number.POSITIVE_INFINITY) + trailMs,
-    ),
+/** Each is counted when all of its lines are in: by a minute the two may come in the wrong order. */
+const leadsTo = (root: readonly Episode[], effect: readonly Episode[]): boolean =>
+  effect.some(({ fromMs }) =>
+    root.some((each) => each.fromMs <= fromMs + 60_000 && fromMs <= (each.toMs ?? fromMs) + trailMs),
   );
 
 /** The worst first: what pages, then what is still at work, then what came first. */

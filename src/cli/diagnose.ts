@@ -1,0 +1,124 @@
+/** `diagnose`: walks the checklist over a past window on this host, or over a bundle, and says what happened. */
+import { collectorModules } from "../collectors/index.ts";
+import { ConfigError } from "../config/error.ts";
+import { loadConfig } from "../config/load.ts";
+import { BundleError, readBundle, saveBundle } from "../diagnose/bundle.ts";
+import { diagnoseFrom, exitCode } from "../diagnose/diagnose.ts";
+import { hostMaterial } from "../diagnose/host-material.ts";
+import { reportText } from "../diagnose/report.ts";
+import { timeWindow } from "../diagnose/time-window.ts";
+import { canonicalAddress } from "../parsers/address.ts";
+import { progressOn } from "./progress.ts";
+
+const usage = `Usage: ssh-reset-exporter diagnose [flags] [the flags of serve]
+
+Why were SSH connections reset on this host? Walks the checklist over the last hour: sshd itself, memory and limits,
+TCP wrappers, path MTU, firewalls and proxies, cloud limits, sshd's own limits. It needs no running exporter, and uses
+what one has kept. Run it as root, or as a user that may read the logs.
+
+Examples:
+  sudo ssh-reset-exporter diagnose
+  sudo ssh-reset-exporter diagnose --since 16:30 --until 17:00 --peer 192.0.2.7
+  sudo ssh-reset-exporter diagnose --since 24h --bundle /tmp/web1.bundle
+      Save what was read for a colleague, without user names and with other addresses.
+  ssh-reset-exporter diagnose --from-bundle web1.bundle
+      Diagnose it elsewhere.
+  ssh-reset-exporter diagnose --source.logfile=/mnt/old/auth.log --since 2026-11-20T03:00 --until 2026-11-20T05:00
+
+Flags:
+  --since=TIME          90m, 24h, 7d, 16:30, 2026-11-22T16:30 (this host's time), @1795354598. Default: 1h.
+  --until=TIME          The same. Default: now.
+  --peer=ADDRESS        Only connections of this peer, which counts as known.
+  --json                One JSON object.
+  --bundle=FILE         Save what was read, too.
+  --bundle.plain        Leave addresses, the host's name and the decisive log lines (with user names) in the bundle.
+  --from-bundle=FILE    Read a bundle instead of this host.
+  --help                Print this and end.
+
+Exit code: 0 if no cause was found on this host, 1 if one was, 2 if it could not look.
+`;
+
+/** Flags of this command; all others are those of serve. */
+const own = ["since", "until", "peer", "bundle", "from-bundle"] as const;
+const switches = ["json", "bundle.plain", "help"] as const;
+type Own = Partial<Record<(typeof own)[number], string>> & Partial<Record<(typeof switches)[number], true>>;
+
+export async function diagnose(args: readonly string[]): Promise<number> {
+  try {
+    const { flags, rest } = split(args);
+    if (flags.help) {
+      process.stdout.write(usage);
+      return 0;
+    }
+    return await run(flags, rest);
+  } catch (error) {
+    if (!(error instanceof ConfigError || error instanceof BundleError)) throw error;
+    process.stderr.write(`ssh-reset-exporter diagnose: ${error.message}\n`);
+    return 2;
+  }
+}
+
+async function run(flags: Own, rest: readonly string[]): Promise<number> {
+  const peer = flags.peer === undefined ? undefined : peerAddress(flags.peer);
+  const bundle = flags["from-bundle"];
+  if (bundle !== undefined) refuseWithBundle(flags, rest);
+  const progress = progressOn(process.stderr);
+  const material =
+    bundle !== undefined
+      ? await readBundle(bundle)
+      : hostMaterial(
+          loadConfig(rest, collectorModules).config,
+          timeWindow(flags.since ?? "1h", flags.until, Date.now()),
+          progress.read,
+        );
+  const saving =
+    flags.bundle === undefined ? undefined : saveBundle(flags.bundle, material, flags["bundle.plain"] === true);
+  const diagnosed = await diagnoseFrom(saving?.material ?? material, peer);
+  await saving?.done();
+  progress.end();
+  if (flags.json) process.stdout.write(`${JSON.stringify(diagnosed, null, 2)}\n`);
+  else process.stdout.write(reportText(diagnosed, look(process.stdout)));
+  if (flags.bundle !== undefined) process.stderr.write(`saved ${flags.bundle}\n`);
+  return exitCode(diagnosed);
+}
+
+function split(args: readonly string[]): { readonly flags: Own; readonly rest: readonly string[] } {
+  const flags: Record<string, string | true> = {};
+  const rest: string[] = [];
+  const left = [...args];
+  for (let arg = left.shift(); arg !== undefined; arg = left.shift()) {
+    const [, name = "", value] = /^--([\w.-]+)(?:=(.*))?$/s.exec(arg === "-h" ? "--help" : arg) ?? [];
+    if ((switches as readonly string[]).includes(name)) {
+      if (value !== undefined) throw new ConfigError(`--${name} takes no value, got "${value}"`);
+      flags[name] = true;
+    } else if ((own as readonly string[]).includes(name)) {
+      const given = value ?? left.shift();
+      if (given === undefined || given === "") throw new ConfigError(`--${name} needs a value; see diagnose --help`);
+      if (flags[name] !== undefined) throw new ConfigError(`--${name} is given twice`);
+      flags[name] = given;
+    } else rest.push(arg);
+  }
+  return { flags: flags as Own, rest };
+}
+
+function peerAddress(text: string): string {
+  const address = canonicalAddress(text);
+  if (address === undefined) throw new ConfigError(`--peer: ${JSON.stringify(text.slice(0, 80))} is no IP address`);
+  return address;
+}
+
+/** A bundle has its own window and its own host. */
+function refuseWithBundle(flags: Own, [first]: readonly string[]): void {
+  const other = (["since", "until", "bundle"] as const).find((name) => flags[name] !== undefined);
+  const given = other === undefined ? first : `--${other}`;
+  if (given !== undefined) throw new ConfigError(`--from-bundle and ${given} exclude each other`);
+}
+
+/** https://no-color.org */
+function look(stream: NodeJS.WriteStream): { colour: boolean; width: number | undefined } {
+  const terminal = stream.isTTY === true;
+  return {
+    colour: terminal && !process.env["NO_COLOR"] && process.env["TERM"] !== "dumb",
+    width: terminal ? Math.max(40, Math.min(stream.columns ?? 80, 120)) : undefined,
+  };
+}

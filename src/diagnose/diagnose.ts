@@ -1,0 +1,70 @@
+/** A diagnosis put together: the window's observations replayed, the exporter's samples and the host as it is now beside them. */
+import type { PeersOptions } from "../connections/peers.ts";
+import { checklist } from "../diagnosis/checklist.ts";
+import type { DiagnosisSnapshot } from "../diagnosis/verdict.ts";
+import type { ChecklistReport, EvidenceLine } from "../model/checklist.ts";
+import type { Sample } from "../model/metric.ts";
+import type { KnownPeer } from "./known-peers.ts";
+import type { HostFacts } from "./live.ts";
+import type { Observation } from "./observation.ts";
+import type { SourceRead } from "./read-window.ts";
+import { Replay, replaySaved, together } from "./replay.ts";
+import type { TimeWindow } from "./time-window.ts";
+
+/** All that a diagnosis rests on: what a bundle holds. */
+export interface Material {
+  readonly window: TimeWindow;
+  readonly observations: AsyncIterable<readonly Observation[]>;
+  /** Who had logged in before the window. */
+  readonly known: () => Promise<readonly KnownPeer[]>;
+  readonly peers: PeersOptions;
+  /** Of the exporter's last hour. */
+  readonly saved?: DiagnosisSnapshot;
+  /** To be asked when the observations have ended. */
+  readonly rest: () => Promise<Rest>;
+}
+
+export interface Rest {
+  readonly sources: readonly SourceRead[];
+  /** What collectors read now; empty where the window does not end now. */
+  readonly live: readonly Sample[];
+  readonly host?: HostFacts;
+  /** Records of sshd, systemd and the kernel that no pattern knew. */
+  readonly unmatched: number;
+  readonly notes: readonly string[];
+}
+
+export interface Diagnosed extends Omit<Rest, "live"> {
+  readonly report: ChecklistReport;
+  readonly peer?: string;
+  readonly knownPeers: number;
+  /** Of resets that sshd logged. */
+  readonly lines: readonly EvidenceLine[];
+}
+
+export async function diagnoseFrom(material: Material, peer: string | undefined): Promise<Diagnosed> {
+  const { window, observations, peers, saved } = material;
+  const known = await material.known();
+  const replay = new Replay({ window, peers, known, ...(peer !== undefined && { peer }) });
+  for await (const batch of observations) for (const observation of batch) replay.take(observation);
+  const { live, ...rest } = await material.rest();
+  const { seen, ends, symptom, lines } = replay.end(rest.sources, live);
+  // The exporter's samples are of all peers.
+  const both = saved === undefined || peer !== undefined ? seen : together(seen, replaySaved(saved, window));
+  const { fromMs, toMs } = window;
+  return {
+    ...rest,
+    report: checklist({ fromMs, toMs, seen: both, symptom, ends }),
+    ...(peer !== undefined && { peer }),
+    knownPeers: ends.knownPeers ?? 0,
+    lines,
+  };
+}
+
+export type DiagnosisExit = 0 | 1 | 2;
+
+/** 0: nothing found, 1: a cause, or resets that come from outside; 2: could not look. */
+export function exitCode({ report }: Diagnosed): DiagnosisExit {
+  const codes = { nothing: 0, cause: 1, outside: 0, blind: 2 } as const;
+  return codes[report.conclusion.verdict];
+}

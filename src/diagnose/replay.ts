@@ -1,0 +1,362 @@
+/**
+ * A past window lived again: observations go through the same ledger and the same state machine as in the exporter, by
+ * their own time, one judgement every 15 s of it. A cause that was active at any of them was at work.
+ */
+import type { PeersOptions } from "../connections/peers.ts";
+import { catalogue } from "../diagnosis/catalogue.ts";
+import type { CauseId } from "../diagnosis/cause.ts";
+import { type CauseSeen, type Ends, seenNow } from "../diagnosis/checklist.ts";
+import { Diagnosis, type DiagnosisSnapshot, type Finding } from "../diagnosis/verdict.ts";
+import type { Episode, EvidenceLine, SymptomReport } from "../model/checklist.ts";
+import type { Event } from "../model/event.ts";
+import type { Sample } from "../model/metric.ts";
+import type { LogRecord } from "../model/record.ts";
+import { Ledger } from "../tallies/index.ts";
+import { decides, type Subject } from "./decisive.ts";
+import { addressOf, type Observation } from "./observation.ts";
+import type { SourceRead } from "./read-window.ts";
+import type { TimeWindow } from "./time-window.ts";
+
+/** Before the window: long enough for every window of a condition to be full at its start, but for idle sessions' hour. */
+export const warmUpMs = 10 * 60_000;
+const tickMs = 1000;
+const judgeMs = 15_000;
+/** After so long without an event nothing can change by itself: time is passed over. */
+const restMs = 70 * 60_000;
+/** Lines kept of each subject: the first ones and the last ones. */
+const linesKept = 3;
+const episodesKept = 50;
+
+export interface ReplayOptions {
+  readonly window: TimeWindow;
+  readonly peers?: PeersOptions;
+  readonly known: readonly { readonly address: string; readonly timeMs: number }[];
+  /** Only connections of this address, which counts as known. */
+  readonly peer?: string;
+}
+
+export class Replay {
+  readonly #options: ReplayOptions;
+  readonly #ledger: Ledger;
+  readonly #diagnosis = new Diagnosis();
+  readonly #course = new Course();
+  readonly #lines = new Map<Subject, Lines>();
+  readonly #listening = new ListeningFromLog();
+  #clockMs: number;
+  #judgedMs = 0;
+  #eventMs: number;
+
+  constructor(options: ReplayOptions) {
+    this.#options = options;
+    const { window, peers, known, peer } = options;
+    this.#ledger = new Ledger(peers === undefined ? {} : { peers });
+    for (const { address, timeMs } of known) this.#ledger.learn(address, timeMs);
+    this.#clockMs = Math.floor((window.fromMs - warmUpMs) / judgeMs) * judgeMs;
+    this.#eventMs = this.#clockMs;
+    if (peer !== undefined) this.#ledger.learn(peer, this.#clockMs);
+    this.#judge([]);
+  }
+
+  take({ event, record }: Observation): void {
+    const address = addressOf(event);
+    const { peer } = this.#options;
+    if (peer !== undefined && address !== undefined && address !== peer) return;
+    this.#passTo(record.timeMs);
+    this.#eventMs = this.#clockMs;
+    this.#listening.take(event);
+    this.#quote(event, record, address);
+    this.#ledger.handle(event, record);
+  }
+
+  /**
+   * To the end of the window. `sources`: how each was read. `live`: what collectors read of this host now, where the
+   * window ends now.
+   */
+  end(sources: readonly SourceRead[], live: readonly Sample[] = []): Replayed {
+    const { toMs } = this.#options.window;
+    // What is held back to hear all of its lines is told within seconds.
+    this.#passTo(toMs + judgeMs);
+    this.#judge([...sourcesUp(sources), ...live]);
+    const now = this.#diagnosis.verdicts(this.#clockMs);
+    const known = seenNow(now);
+    const seen = new Map<CauseId, CauseSeen>();
+    for (const { id } of catalogue) {
+      const own = known.get(id);
+      const past = this.#course.of(id);
+      const lines = this.#lines.get(id);
+      if (own === undefined) continue;
+      seen.set(id, {
+        ...own,
+        episodes: past?.episodes ?? [],
+        evidence: past?.evidence ?? own.evidence,
+        ...(lines !== undefined && {
+          lines: lines.kept(),
+          lineCount: lines.count,
+          strangerLines: lines.strangers,
+        }),
+      });
+    }
+    return {
+      seen,
+      symptom: this.#course.symptom(this.#diagnosis),
+      lines: this.#lines.get("peer_reset")?.kept() ?? [],
+      ends: this.#ends(sources),
+    };
+  }
+
+  #passTo(timeMs: number): void {
+    const limitMs = Math.min(timeMs, this.#options.window.toMs + judgeMs);
+    if (limitMs - this.#clockMs > restMs && this.#clockMs - this.#eventMs > restMs)
+      this.#clockMs = Math.floor((limitMs - judgeMs) / judgeMs) * judgeMs;
+    while (this.#clockMs + tickMs <= limitMs) {
+      this.#clockMs += tickMs;
+      this.#ledger.tick(this.#clockMs);
+      if (this.#clockMs - this.#judgedMs >= judgeMs) this.#judge([]);
+      if (limitMs - this.#clockMs > restMs && this.#clockMs - this.#eventMs > restMs)
+        this.#clockMs = Math.floor((limitMs - judgeMs) / judgeMs) * judgeMs;
+    }
+  }
+
+  #judge(live: readonly Sample[]): void {
+    this.#judgedMs = this.#clockMs;
+    const samples = [
+      ...this.#ledger.samples(this.#clockMs),
+      ...(live.some(({ name }) => name === "sshreset_sshd_up") ? [] : this.#listening.samples()),
+      ...live,
+    ];
+    this.#diagnosis.record(this.#clockMs, samples);
+    this.#course.follow(this.#diagnosis, this.#clockMs, this.#options.window);
+  }
+
+  #quote(event: Event, record: LogRecord, address: string | undefined): void {
+    const { fromMs, toMs } = this.#options.window;
+    if (record.timeMs < fromMs || record.timeMs > toMs) return;
+    for (const subject of decides(event)) {
+      const lines = this.#lines.get(subject) ?? new Lines();
+      this.#lines.set(subject, lines);
+      const stranger = address !== undefined && this.#ledger.classify(address, record.timeMs) !== "known";
+      lines.add(event, record, stranger);
+    }
+  }
+
+  #ends(sources: readonly SourceRead[]): Ends {
+    let [resets, silent] = [0, 0];
+    let peers: number | undefined;
+    for (const { name, labels = {}, value } of this.#ledger.samples(this.#clockMs)) {
+      if (typeof value !== "number") continue;
+      if (name === "sshreset_known_peers") peers = value;
+      if (name !== "sshreset_connections_ended_total" || labels["peer_class"] !== "known") continue;
+      if (labels["outcome"] === "reset") resets += value;
+      if (labels["outcome"] === "error" && labels["phase"] === "session") silent += value;
+    }
+    const visible = sources.some((read) => read.source !== "kmsg" && isRead(read));
+    return { knownResets: resets, knownPeers: peers, silentSessions: silent, visible };
+  }
+}
+
+export interface Replayed {
+  readonly seen: ReadonlyMap<CauseId, CauseSeen>;
+  readonly symptom: SymptomReport;
+  /** Of resets that sshd logged. */
+  readonly lines: readonly EvidenceLine[];
+  readonly ends: Ends;
+}
+
+/** A source that failed midway has still told something. */
+const isRead = ({ missing, records }: SourceRead): boolean => missing === undefined || records > 0;
+
+/** Several log files are one source, which is up if all of them were read. */
+const sourcesUp = (sources: readonly SourceRead[]): readonly Sample[] =>
+  [...new Set(sources.map(({ source }) => source))].map((source) => {
+    const up = sources.filter((read) => read.source === source).every(isRead);
+    return { name: "sshreset_source_up", labels: { source }, value: up ? 1 : 0 };
+  });
+
+/** The exporter's own hour of samples, judged again: what it saw beside the logs, and when. */
+export function replaySaved(saved: DiagnosisSnapshot, window: TimeWindow): ReadonlyMap<CauseId, CauseSeen> {
+  const diagnosis = new Diagnosis();
+  const course = new Course();
+  const { times, series } = saved.history;
+  const unrolled = series.map(({ metric, labels, runs }) => ({
+    name: metric,
+    labels,
+    values: runs.flatMap(([value, count]) => Array.from({ length: Math.min(count, times.length) }, () => value)),
+  }));
+  for (const [index, timeMs] of times.entries()) {
+    const samples = unrolled.flatMap(({ name, labels, values }): Sample[] => {
+      const value = values[index];
+      return typeof value === "number" ? [{ name, labels, value }] : [];
+    });
+    diagnosis.record(timeMs, samples);
+    course.follow(diagnosis, timeMs, window);
+  }
+  const known = seenNow(diagnosis.verdicts(times.at(-1) ?? 0));
+  return new Map(
+    [...known].map(([id, own]) => {
+      const past = course.of(id);
+      return [id, { ...own, episodes: past?.episodes ?? [], evidence: past?.evidence ?? own.evidence }];
+    }),
+  );
+}
+
+/** Two looks at the same window: whatever either of them saw was there. */
+export function together(
+  log: ReadonlyMap<CauseId, CauseSeen>,
+  saved: ReadonlyMap<CauseId, CauseSeen>,
+): ReadonlyMap<CauseId, CauseSeen> {
+  return new Map(
+    [...log].map(([id, own]): [CauseId, CauseSeen] => {
+      const other = saved.get(id);
+      if (other === undefined) return [id, own];
+      const foundAlone = own.episodes.length === 0 && own.state !== "pending" && other.episodes.length > 0;
+      const leading = foundAlone ? other : own;
+      const judged = own.state === "unknown" && !foundAlone ? other.state : own.state;
+      return [
+        id,
+        {
+          ...own,
+          state: judged,
+          episodes: leading.episodes,
+          evidence: leading.evidence,
+          observable: own.observable || other.observable,
+        },
+      ];
+    }),
+  );
+}
+
+/** What was active when, and the largest numbers meanwhile. */
+class Course {
+  readonly #causes = new Map<CauseId, { episodes: Episode[]; evidence: readonly Finding[] }>();
+  #unexplained: { sinceMs: number } | undefined;
+  #explainedBy: ReadonlySet<CauseId> = new Set();
+
+  follow(diagnosis: Diagnosis, timeMs: number, { fromMs, toMs }: TimeWindow): void {
+    const active = diagnosis.active();
+    for (const [id, { episodes }] of this.#causes) {
+      const last = episodes.at(-1);
+      if (last !== undefined && last.toMs === undefined && !active.has(id))
+        episodes[episodes.length - 1] = { ...last, toMs: timeMs };
+    }
+    const { state, sinceMs, causes } = diagnosis.symptom();
+    if (state === "active" && sinceMs !== undefined && timeMs >= fromMs) this.#unexplained ??= { sinceMs };
+    if (state === "explained" && timeMs >= fromMs) this.#explainedBy = new Set([...this.#explainedBy, ...causes]);
+    if (active.size === 0 || timeMs < fromMs) return;
+    const verdicts = diagnosis.verdicts(timeMs);
+    for (const [id, sinceMs] of active) {
+      const own = this.#causes.get(id) ?? { episodes: [], evidence: [] };
+      this.#causes.set(id, own);
+      const last = own.episodes.at(-1);
+      if (last === undefined || last.toMs !== undefined) {
+        // What only follows the window's end belongs to it: its lines did not come later.
+        if (own.episodes.length < episodesKept && sinceMs <= toMs + judgeMs) own.episodes.push({ fromMs: sinceMs });
+      }
+      own.evidence = larger(own.evidence, verdicts.find(({ cause }) => cause === id)?.evidence ?? []);
+    }
+  }
+
+  of(id: CauseId): { readonly episodes: readonly Episode[]; readonly evidence: readonly Finding[] } | undefined {
+    const own = this.#causes.get(id);
+    return own === undefined || own.episodes.length === 0 ? undefined : own;
+  }
+
+  symptom(diagnosis: Diagnosis): SymptomReport {
+    const { state, sinceMs } = diagnosis.symptom();
+    const explainedBy = [...this.#explainedBy];
+    if (this.#unexplained !== undefined) return { state: "active", sinceMs: this.#unexplained.sinceMs, explainedBy };
+    if (state === "pending" && sinceMs !== undefined) return { state, sinceMs, explainedBy };
+    return { state: explainedBy.length > 0 ? "explained" : "inactive", explainedBy };
+  }
+}
+
+/** By metric and threshold, the finding that holds, with the value farthest from the threshold. */
+function larger(before: readonly Finding[], now: readonly Finding[]): readonly Finding[] {
+  if (before.length !== now.length) return now;
+  return now.map((finding, index) => {
+    const old = before[index];
+    if (old?.holds !== true) return finding;
+    if (!finding.holds) return old;
+    const grew = finding.is === "<" ? (finding.value ?? 0) < (old.value ?? 0) : (finding.value ?? 0) > (old.value ?? 0);
+    return grew ? finding : old;
+  });
+}
+
+/** The first and last lines about one subject; those of strangers are only counted. */
+class Lines {
+  count = 0;
+  strangers = 0;
+  readonly #first: EvidenceLine[] = [];
+  readonly #last: EvidenceLine[] = [];
+
+  add(event: Event, { timeMs, ident, pid, message, count }: LogRecord, stranger: boolean): void {
+    this.count += count;
+    if (stranger) {
+      this.strangers += count;
+      return;
+    }
+    const speaker = pid === 0 ? ident : `${ident}[${pid}]`;
+    const line = { timeMs, speaker, text: printable(message === "" ? wordsOf(event) : message) };
+    if (this.#first.length < linesKept) this.#first.push(line);
+    else {
+      this.#last.push(line);
+      if (this.#last.length > linesKept) this.#last.shift();
+    }
+  }
+
+  kept(): readonly EvidenceLine[] {
+    return [...this.#first, ...this.#last];
+  }
+}
+
+const textLength = 300;
+
+/** For a terminal: no control, format or private characters, nothing that turns the direction of writing. */
+export function printable(text: string): string {
+  const safe = text
+    .slice(0, textLength)
+    .replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`);
+  return text.length > textLength ? `${safe}...` : safe;
+}
+
+/** An event without its line, as from a bundle: `sshd.drop: max_startups, 240.0.0.1, 5555`. */
+function wordsOf({ kind, ...rest }: Event): string {
+  return `${kind}: ${Object.entries(rest)
+    .map(([name, value]) => `${name} ${String(value)}`)
+    .join(", ")}`;
+}
+
+/** sshd_up as far as the log tells it; nothing before the first line that does. */
+class ListeningFromLog {
+  #up: boolean | undefined;
+
+  take(event: Event): void {
+    switch (event.kind) {
+      case "sshd.listening":
+        this.#up = true;
+        return;
+      case "sshd.signal":
+        this.#up = false;
+        return;
+      case "sshd.start_failed":
+        // A reload that is refused leaves the one that listens alone.
+        this.#up ??= false;
+        return;
+      case "unit.started":
+        if (event.role === "daemon") this.#up = true;
+        return;
+      case "unit.exited":
+        if (event.role === "daemon" && event.process === "main") this.#up = false;
+        return;
+      case "unit.stopped":
+      case "unit.failed":
+      case "unit.start_limit":
+        if (event.role === "daemon") this.#up = false;
+        return;
+      default:
+    }
+  }
+
+  samples(): readonly Sample[] {
+    return this.#up === undefined ? [] : [{ name: "sshreset_sshd_up", value: this.#up ? 1 : 0 }];
+  }
+}

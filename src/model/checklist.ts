@@ -1,0 +1,85 @@
+/**
+ * The checklist walked: steps, causes, verdict. The status page, /api/v1/diagnosis and `diagnose` show the same. Counts
+ * and times only, but for `lines`, which hold texts of the log and addresses: they are for who may read the log.
+ */
+
+/** `unknown`: not seen, and not visible either. */
+export type CauseState = "active" | "past" | "pending" | "clear" | "unknown";
+export type StepState = "found" | "clear" | "partly" | "unknown";
+
+export interface EvidenceNumber {
+  /** What is counted, as in `connections of known peers refused in 10 minutes`. */
+  readonly what: string;
+  readonly value: number;
+  readonly is: "<" | ">" | ">=";
+  readonly threshold: number;
+  readonly metric: string;
+}
+
+/** A decisive line. `text` is printable, and at most 300 characters. */
+export interface EvidenceLine {
+  readonly timeMs: number;
+  readonly speaker: string;
+  readonly text: string;
+}
+
+export interface Episode {
+  readonly fromMs: number;
+  /** Undefined: still at work at the end. */
+  readonly toMs?: number;
+}
+
+export interface CauseReport {
+  readonly cause: string;
+  readonly title: string;
+  readonly summary: string;
+  /** The alert's name, which is also its runbook's. */
+  readonly alert: string;
+  readonly state: CauseState;
+  /** What else was found that this follows from. */
+  readonly follows?: string;
+  readonly episodes: readonly Episode[];
+  readonly evidence: readonly EvidenceNumber[];
+  readonly lines?: readonly EvidenceLine[];
+  /** How many such lines there were. */
+  readonly lineCount?: number;
+  /** Of those, lines about addresses that have never logged in here; they are not among `lines`. */
+  readonly strangerLines?: number;
+  /** Numbers that there were no samples for. */
+  readonly unseen: readonly string[];
+  /** What would grant access, where it cannot be judged. */
+  readonly grant?: string;
+  readonly next: readonly { readonly run: string; readonly shows: string }[];
+  /** Its leading number over the last hour, oldest first; null where there was no sample. */
+  readonly trend?: readonly (number | null)[];
+}
+
+export interface StepReport {
+  readonly step: string;
+  readonly title: string;
+  readonly state: StepState;
+  readonly causes: readonly CauseReport[];
+}
+
+export interface SymptomReport {
+  /** `active`: known peers were reset and nothing explains it; `explained`: a cause does. */
+  readonly state: "active" | "pending" | "explained" | "inactive";
+  readonly sinceMs?: number;
+  readonly explainedBy: readonly string[];
+}
+
+/** In one sentence each. */
+export interface Conclusion {
+  readonly verdict: "cause" | "outside" | "nothing" | "blind";
+  readonly cause?: string;
+  readonly sentence: string;
+  readonly because: readonly string[];
+}
+
+export interface ChecklistReport {
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly conclusion: Conclusion;
+  readonly steps: readonly StepReport[];
+  readonly symptom: SymptomReport;
+}
