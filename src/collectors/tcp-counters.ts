@@ -191,7 +191,16 @@ function counterSamples(values: ReadonlyMap<string, string>): Sample[] {
   return samples;
 }
 
-/** `Table.Field` to its value, of pairs of lines `Tcp: names` and `Tcp: values`. */
+/** `Tcp:` to the names in that table that are read here, each with its `Table.Field`. */
+const fieldsByTable = new Map<string, Map<string, string>>();
+for (const { field } of counters) {
+  const [table = "", name] = field.split(".");
+  if (name === undefined) continue;
+  const names = fieldsByTable.get(`${table}:`) ?? new Map<string, string>();
+  fieldsByTable.set(`${table}:`, names.set(name, field));
+}
+
+/** `Table.Field` of what is read here to its value, of pairs of lines `Tcp: names` and `Tcp: values`. */
 export function parseSnmp(text: string, path: string): Map<string, string> {
   const values = new Map<string, string>();
   const lines = text.trimEnd().split("\n");
@@ -202,8 +211,11 @@ export function parseSnmp(text: string, path: string): Map<string, string> {
     if (!/^\w+:$/.test(table) || numbers[0] !== table || numbers.length !== names.length) {
       throw new Error(`${path}: ${quote(lines[index])} and the line after it are no table`);
     }
+    const wanted = fieldsByTable.get(table);
+    if (wanted === undefined) continue;
     for (let column = 1; column < names.length; column++) {
-      values.set(`${table.slice(0, -1)}.${names[column]}`, numbers[column] ?? "");
+      const field = wanted.get(names[column] ?? "");
+      if (field !== undefined) values.set(field, numbers[column] ?? "");
     }
   }
   return values;

@@ -14,6 +14,8 @@ export class Judging {
   readonly diagnosis = new Diagnosis();
   readonly #save: (state: unknown) => Promise<void>;
   #judgements = 0;
+  #shown: readonly Sample[] = [];
+  #shownMs = Number.NEGATIVE_INFINITY;
 
   /** `saved` is what `save` was given before; throws if it is not. */
   constructor(save: (state: unknown) => Promise<void>, saved?: unknown) {
@@ -23,6 +25,7 @@ export class Judging {
 
   async judge(timeMs: number, samples: readonly Sample[]): Promise<void> {
     this.diagnosis.record(timeMs, samples);
+    this.#show(timeMs);
     this.#judgements++;
     if (this.#judgements % judgementsPerSave === 0) await this.save();
   }
@@ -31,9 +34,17 @@ export class Judging {
     return this.#save(this.diagnosis.snapshot());
   }
 
-  samples(timeMs: number): Sample[] {
+  /** As of the last judgement; looked at again where none came in time. */
+  samples(timeMs: number): readonly Sample[] {
+    const ageMs = timeMs - this.#shownMs;
+    if (ageMs < 0 || ageMs >= judgeIntervalMs) this.#show(timeMs);
+    return this.#shown;
+  }
+
+  #show(timeMs: number): void {
     const verdicts = this.diagnosis.verdicts(timeMs);
-    return causeIds.flatMap((cause) => {
+    this.#shownMs = timeMs;
+    this.#shown = causeIds.flatMap((cause) => {
       const verdict = verdicts.find((each) => each.cause === cause);
       const labels = { cause };
       return [

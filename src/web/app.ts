@@ -2,13 +2,10 @@
  * The express app: /metrics, the status page, health and readiness. It computes nothing: what it serves is handed in.
  * 404 and 405 say what would work; no header tells the framework.
  */
-import { promisify } from "node:util";
-import { gzip } from "node:zlib";
+import { gzipSync } from "node:zlib";
 import express, { type Express, type NextFunction, type Request, type Response } from "express";
 import { contentTypes, type Format, negotiate } from "../metrics/exposition.ts";
 import { landingPage, type Status } from "./landing-page.ts";
-
-const compress = promisify(gzip);
 
 export interface Site {
   readonly telemetryPath: string;
@@ -100,7 +97,8 @@ async function metrics(site: Site, request: Request, response: Response): Promis
     response.end(text);
     return;
   }
-  response.set("Content-Encoding", "gzip").end(await compress(text, { level: 1 }));
+  // Half the cost of the asynchronous way, and a page takes less than a millisecond.
+  response.set("Content-Encoding", "gzip").end(gzipSync(Buffer.from(text), { level: 1, chunkSize: 64 * 1024 }));
 }
 
 /** RFC 9110, 12.5.3: `gzip` or `*`, unless its weight is 0. */
