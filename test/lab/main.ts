@@ -26,6 +26,7 @@ const usage = `usage: npm run lab -- [options]      (as root)
   --core             what CI runs: the core scenarios on Debian 12
   --keep             leave everything up afterwards and print where to look; ends with Ctrl-C
   --write            write docs/lab-results.md
+  --no-build         run dist as it is
   --record FOLDER    save each scenario's journal, metrics and sockets there
 `;
 /** Every window and waiting time of the rules divided by this. */
@@ -40,6 +41,7 @@ const { values: flags } = parseArgs({
     keep: { type: "boolean" },
     write: { type: "boolean" },
     record: { type: "string" },
+    "no-build": { type: "boolean" },
     help: { type: "boolean", short: "h" },
   },
 });
@@ -75,7 +77,7 @@ async function main(): Promise<number> {
   try {
     const rows: Row[] = [];
     const versions: Record<string, string> = {};
-    await run(process.execPath, ["tools/setup.mjs", "--build"], { timeoutMs: 300_000 });
+    if (!flags["no-build"]) await run(process.execPath, ["tools/setup.mjs", "--build"], { timeoutMs: 300_000 });
     const project = copyProgram(stage.folder, timeScale);
     const templates = new Map<Release, string>();
     for (const release of chosen) templates.set(release, await rootfs(release, say));
