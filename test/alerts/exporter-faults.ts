@@ -185,6 +185,7 @@ export const exporterFaults: readonly ExporterFault[] = [
     // Timeouts rather than resets: known_peers_reset remembers ten real minutes, which no time scale shortens.
     inject: (host) => {
       host.say("kernel", "e1000e 0000:00:19.0 eth0: NIC Link is Down");
+      host.write("sys/class/net/eth0/carrier_changes", "90\n");
       host.loginsTimeOut(2);
     },
   },

@@ -248,7 +248,13 @@ const quiet: readonly Scenario[] = [
     name: "a dead client's full-size segments (learned path MTU: none is stuck)",
     changes: [gauge("ssh_sockets_full_size_stuck", at, at + 1200, 2, { small_segments: "not_seen" })],
   },
-  { name: "a link without SSH goes down", changes: [counter("link_down_total", { interface: "eth1" }, at, 3)] },
+  {
+    name: "a link without SSH goes down",
+    changes: [
+      counter("link_down_total", { interface: "eth1" }, at, 3),
+      counter("interface_carrier_changes_total", { interface: "eth1" }, at, 6),
+    ],
+  },
   { name: "one user walks away from the prompt", changes: [ended(at, 1, "auth", "timeout")] },
   {
     name: "one session is cut at 350 s",

@@ -29,7 +29,7 @@ export interface Outage {
   readonly forgets?: boolean;
 }
 
-interface Series {
+export interface Series {
   readonly metric: string;
   readonly labels: Labels;
   readonly start: number;
@@ -117,6 +117,7 @@ const healthy: readonly Series[] = [
     "bandwidth_in",
     "bandwidth_out",
   ]),
+  ...each("interface_carrier_changes_total", "interface", ["eth0", "eth1"], 3),
   ...each("link_down_total", "interface", ["eth0", "eth1"]),
   ...each("nic_resets_total", "interface", ["eth0"]),
   ...each("ssh_sockets", "state", ["established"], 20),
@@ -147,17 +148,18 @@ export class SimulatedHost {
   readonly #outages: readonly Outage[];
   readonly #series: readonly Changed[];
 
-  /** Throws when a change names a series that the healthy host does not have. */
-  constructor(changes: readonly Change[], outages: readonly Outage[] = []) {
+  /** Throws when a change names a series that neither the healthy host nor `more` has. */
+  constructor(changes: readonly Change[], outages: readonly Outage[] = [], more: readonly Series[] = []) {
     this.#outages = outages;
+    const all = [...healthy, ...more];
     const others = new Map<string, Series>();
     for (const { metric, labels = {} } of changes) {
-      if (healthy.some((series) => sameSeries(series, { metric, labels }))) continue;
+      if (all.some((series) => sameSeries(series, { metric, labels }))) continue;
       // Other classes of peers: only where something happens to them, which keeps the tests fast.
       if (metric !== "connections_ended_total") throw new Error(`no series ${metric} ${JSON.stringify(labels)}`);
       others.set(JSON.stringify(sorted(labels)), own(metric, 0, 0, labels));
     }
-    this.#series = [...healthy, ...others.values()].map((series) => ({
+    this.#series = [...all, ...others.values()].map((series) => ({
       ...series,
       changes: changes.filter((change) => sameSeries(series, change)),
     }));

@@ -3,7 +3,10 @@ import type { Cause } from "../cause.ts";
 import { and, increase, or, ratio, series } from "../condition.ts";
 import { collected } from "../observable.ts";
 
+// The kernel log's counters have no series before their first event, and PromQL sees no increase in that one;
+// carrier changes are there from the start.
 const links = or(
+  increase(series("interface_carrier_changes_total"), 10, ">=", "carrier"),
   increase(series("link_down_total"), 10, ">=", "links"),
   increase(series("nic_resets_total"), 10, ">=", "cards"),
 );
@@ -48,6 +51,11 @@ export const networkPath: Cause = {
       value: 1,
       unit: "times in 10 minutes that a link went down",
       reason: "A server's link does not go down in health.",
+    },
+    carrier: {
+      value: 1,
+      unit: "times in 10 minutes that a network interface lost or found its carrier",
+      reason: "A server's link does neither in health.",
     },
     backoff: {
       value: 0.5,
