@@ -87,6 +87,7 @@ export class Connections {
   /** Own time of the latest log record before which everything was told. */
   #logMs = 0;
   #turnedMs = 0;
+  #turnedLogMs = 0;
   #sweptMs = 0;
   #evicted = 0;
 
@@ -177,20 +178,25 @@ export class Connections {
     for (const connection of this.#ending) {
       if (connection.ending && connection.ending.deadlineMs <= nowMs) this.#tell(this.#settled(connection));
     }
-    if (nowMs - this.#turnedMs >= turnMs) {
-      this.#ended.turn();
-      this.#endedPids.turn();
-      this.#turnedMs = nowMs;
-    }
+    if (nowMs - this.#turnedMs >= turnMs) this.#turn(nowMs);
     if (nowMs - this.#sweptMs >= sweepMs) {
       this.#sweep();
       this.#sweptMs = nowMs;
     }
   }
 
+  /** What ended long ago is forgotten by the log's time too: a log read late holds hours in one tick. */
+  #turn(nowMs: number): void {
+    this.#ended.turn();
+    this.#endedPids.turn();
+    this.#turnedMs = nowMs;
+    this.#turnedLogMs = this.#logMs;
+  }
+
   /** The log has moved on: no more lines come for ends long before. */
   #tellBefore(logMs: number): void {
     this.#logMs = logMs;
+    if (logMs - this.#turnedLogMs >= turnMs) this.#turn(this.#nowMs);
     for (const connection of this.#ending) {
       const { ending } = connection;
       if (ending && (ending.logged || ending.sessionClosed) && logMs - ending.timeMs > sameEndMs) {
@@ -206,6 +212,7 @@ export class Connections {
       nowMs: this.#nowMs,
       logMs: this.#logMs,
       turnedMs: this.#turnedMs,
+      turnedLogMs: this.#turnedLogMs,
       sweptMs: this.#sweptMs,
       portlessUntilMs: this.#portlessUntilMs,
       evicted: this.#evicted,
@@ -226,6 +233,7 @@ export class Connections {
       nowMs: number;
       logMs: number;
       turnedMs: number;
+      turnedLogMs?: number;
       sweptMs: number;
       portlessUntilMs: number;
       evicted: number;
@@ -240,6 +248,7 @@ export class Connections {
     this.#nowMs = state.nowMs;
     this.#logMs = state.logMs;
     this.#turnedMs = state.turnedMs;
+    this.#turnedLogMs = state.turnedLogMs ?? 0;
     this.#sweptMs = state.sweptMs;
     this.#portlessUntilMs = state.portlessUntilMs;
     this.#evicted = state.evicted;
