@@ -5,7 +5,7 @@
  * Sources: proc_pid_fd(5), tail's lib/tail.js (readBlock, change), logrotate(8) (compress, copytruncate).
  */
 import { createHash } from "node:crypto";
-import { closeSync, constants, createReadStream, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, createReadStream, fstatSync, openSync, read, readSync } from "node:fs";
 import { createGunzip } from "node:zlib";
 import { Tail } from "tail";
 
@@ -62,24 +62,19 @@ export function hashOf(before: Buffer): string {
   return createHash("sha256").update(before).digest("hex").slice(0, 32);
 }
 
-/** Reads on in a held descriptor; no watcher of its own, since the source polls all its files with one timer. */
+/**
+ * Reads on in a held descriptor: no watcher of its own, since the source polls all its files with one timer, and no
+ * stream for each block, which would cost more than all parsing.
+ */
 class HeldTail extends Tail {
   readonly #fd: number;
   readonly #block = Buffer.allocUnsafeSlow(blockBytes);
-  #length = 0;
-  #settle: { readonly resolve: () => void; readonly reject: (error: Error) => void } | undefined;
+  #done: ((error: Error | null, length: number) => void) | undefined;
 
   constructor(fd: number, offset: number) {
     super(`/proc/self/fd/${fd}`, { separator: null, encoding: "latin1", fromBeginning: true, follow: false });
     this.#fd = fd;
     this.currentCursorPos = offset;
-    this.on("line", (chunk: string) => {
-      this.#length += this.#block.write(chunk, this.#length, "latin1");
-    });
-    this.on("error", (error: unknown) => {
-      this.queue = [];
-      this.#settle?.reject(error instanceof Error ? error : new Error(String(error)));
-    });
   }
 
   override watch(): void {}
@@ -89,27 +84,20 @@ class HeldTail extends Tail {
     return Math.min(fstatSync(this.#fd).size, this.currentCursorPos + blockBytes);
   }
 
-  /** An empty block marks the end of the one before, which the package does not announce. */
   override readBlock(): void {
-    const [block] = this.queue;
-    if (block !== undefined && block.end > block.start) super.readBlock();
-    else {
-      this.queue = [];
-      this.#settle?.resolve();
-    }
+    const { start = 0, end = 0 } = this.queue.shift() ?? {};
+    read(this.#fd, this.#block, 0, end - start, start, (error, length) => this.#done?.(error, length));
   }
 
   /** The bytes from `offset`, at most a block; empty at the end of the file. */
   async read(offset: number): Promise<Buffer> {
     this.currentCursorPos = offset;
-    this.#length = 0;
-    await new Promise<void>((resolve, reject) => {
-      this.#settle = { resolve, reject };
+    if (this.latestPosition() <= offset) return this.#block.subarray(0, 0);
+    const length = await new Promise<number>((resolve, reject) => {
+      this.#done = (error, got) => (error === null ? resolve(got) : reject(error));
       this.change();
-      if (this.queue.length === 0) resolve();
-      else this.queue.push({ start: 0, end: 0 });
     });
-    return this.#block.subarray(0, this.#length);
+    return this.#block.subarray(0, length);
   }
 }
 

@@ -1,4 +1,4 @@
-/** Permission lost and regained. Root may read everything, so the reader is a process of another user. */
+/** Permission missing at first, and lost later. Root may read everything, so the reader is a process of another user. */
 
 import { spawn } from "node:child_process";
 import { appendFileSync, chmodSync, writeFileSync } from "node:fs";
@@ -26,11 +26,11 @@ process.exit();
 describe("a log file that may not be read", () => {
   const temporary = folders();
 
-  it("says so with what would grant it, and is read on when it may be read again", async function () {
+  it("says so with what would grant it, is read once it may be, and read on by the descriptor that is held", async function () {
     const folder = temporary.make();
     const path = `${folder}/auth.log`;
     chmodSync(folder, 0o755);
-    writeFileSync(path, lines(0, 2), { mode: 0o644 });
+    writeFileSync(path, lines(0, 2), { mode: 0 });
     const root = process.getuid?.() === 0;
     const child = spawn(process.execPath, ["--import=tsx", "--input-type=module", "-e", reader, path], {
       stdio: ["ignore", "pipe", "pipe"],
