@@ -151,7 +151,7 @@ export class SimulatedHost {
   /** Throws when a change names a series that neither the healthy host nor `more` has. */
   constructor(changes: readonly Change[], outages: readonly Outage[] = [], more: readonly Series[] = []) {
     this.#outages = outages;
-    const all = [...healthy, ...more];
+    const all = [...healthy, ...more.filter((one) => !healthy.some((series) => sameSeries(series, one)))];
     const others = new Map<string, Series>();
     for (const { metric, labels = {} } of changes) {
       if (all.some((series) => sameSeries(series, { metric, labels }))) continue;
