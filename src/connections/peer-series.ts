@@ -32,6 +32,8 @@ interface Shown {
   readonly counts: Partial<Record<PeerClass, Counts>>;
   known: boolean;
   lastMs: number;
+  /** Whether it was ever reset while shown: one that was not makes room first. */
+  reset: boolean;
 }
 
 export class PeerSeries {
@@ -73,6 +75,7 @@ export class PeerSeries {
       shown.counts[peerClass] ??= { received: 0, sent: 0 };
       shown.counts[peerClass][direction] += count;
       shown.lastMs = timeMs;
+      shown.reset = true;
       return;
     }
     this.#other[peerClass][direction] += count;
@@ -92,7 +95,7 @@ export class PeerSeries {
     const others = this.#shown.size - this.#knownShown();
     if (this.#shown.size < shownLimit && (known || others < shownLimit - keptForKnown)) return true;
     for (const [peer, shown] of this.#shown) {
-      const never = known && shown.known && isZero(shown);
+      const never = known && shown.known && !shown.reset;
       if (never || (shown.known === known && timeMs - shown.lastMs > idleMs)) {
         this.#shown.delete(peer);
         return true;
@@ -103,7 +106,7 @@ export class PeerSeries {
 
   #show(peer: string, peerClass: PeerClass, timeMs: number): void {
     const counts = { [peerClass]: { received: 0, sent: 0 } };
-    this.#shown.set(peer, { counts, known: peerClass === "known", lastMs: timeMs });
+    this.#shown.set(peer, { counts, known: peerClass === "known", lastMs: timeMs, reset: false });
   }
 
   samples(names: Readonly<Record<Direction, string>>): Sample[] {
@@ -140,11 +143,8 @@ export class PeerSeries {
       other: Record<PeerClass, Counts>;
       sketch: unknown;
     };
-    for (const [peer, entry] of shown) this.#shown.set(peer, entry);
+    for (const [peer, entry] of shown) this.#shown.set(peer, { ...entry, reset: entry.reset ?? true });
     for (const peerClass of peerClasses) Object.assign(this.#other[peerClass], other[peerClass]);
     this.#sketch.restore(sketch);
   }
 }
-
-const isZero = (shown: Shown): boolean =>
-  Object.values(shown.counts).every(({ received, sent }) => received === 0 && sent === 0);

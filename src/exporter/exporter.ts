@@ -121,7 +121,7 @@ export class Exporter {
       every(tickMs, signal, () => this.#counting.tick(Date.now())),
       every(portsMs, signal, () => this.#findPorts()),
       every(judgeIntervalMs, signal, () => this.judge()),
-      learnKnownPeers(this.#counting, this.#plan.selection, this.#log, signal),
+      learnKnownPeers(this.#counting, this.#plan.selection, this.#config["source.from-beginning"], this.#log, signal),
     ]);
     this.#running.catch((error: unknown) => {
       this.#log.fatal({ error: error instanceof Error ? error.stack : String(error) }, "this is a bug");

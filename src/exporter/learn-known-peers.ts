@@ -14,14 +14,17 @@ const historyMs = 30 * 24 * 3600 * 1000;
 export async function learnKnownPeers(
   counting: Counting,
   { journal, logfile }: SourceSelection,
+  fromBeginning: boolean,
   log: Logger,
   signal: AbortSignal,
 ): Promise<void> {
   if (counting.learnt) return;
   let logins = 0;
   const history = acceptedHistory({
-    ...(journal && { journal: placeOf(journal) }),
+    // Read from its beginning anyway, all its logins are counted.
+    ...(journal && !fromBeginning && { journal: placeOf(journal) }),
     logfiles: (logfile ?? []).filter(({ kinds }) => kinds.includes("sshd")).map(({ path }) => path),
+    rotatedOnly: fromBeginning,
     idents: identsOfKinds(idents, ["sshd"]),
     sinceMs: Date.now() - historyMs,
     signal,

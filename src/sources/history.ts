@@ -21,6 +21,8 @@ export interface HistoryOptions {
   /** Undefined: the journal is not read. */
   readonly journal?: JournalPlace;
   readonly logfiles: readonly string[];
+  /** Only the rotated siblings: the files themselves are read from their beginning anyway. */
+  readonly rotatedOnly?: boolean;
   /** sshd's identifiers. */
   readonly idents: readonly string[];
   readonly sinceMs: number;
@@ -69,7 +71,8 @@ async function* fromFiles(options: HistoryOptions, path: string, signal: AbortSi
   const openers = siblings(path)
     .filter(({ modifiedNs }) => Number(modifiedNs / 1_000_000n) >= options.sinceMs)
     .map((sibling) => () => openSibling(sibling));
-  for (const open of [...openers, () => new HeldFile(path)]) {
+  const live = options.rotatedOnly ? [] : [() => new HeldFile(path)];
+  for (const open of [...openers, ...live]) {
     try {
       const reader = open();
       if (reader === undefined) continue;

@@ -2,15 +2,20 @@
 import type { MetricDef, Sample } from "../model/metric.ts";
 
 interface Count {
+  readonly key: string;
   readonly labels: Readonly<Record<string, string>>;
   value: number;
 }
+
+/** One map for each label in turn: cheaper than to join a key for every event. */
+type Branch = Map<string, Branch | Count>;
 
 const separator = "\t";
 
 export class Counters {
   readonly def: MetricDef;
-  readonly #counts = new Map<string, Count>();
+  readonly #counts: Count[] = [];
+  readonly #tree: Branch = new Map();
 
   /** `combinations`: those that start at 0, where it is not every one of the definition's values. */
   constructor(def: MetricDef, combinations: Iterable<readonly string[]> = product(def)) {
@@ -20,25 +25,44 @@ export class Counters {
 
   /** Label values in the definition's order. */
   add(amount: number, ...values: string[]): void {
-    const key = values.length < 2 ? (values[0] ?? "") : values.join(separator);
-    const count = this.#counts.get(key);
-    if (count) count.value += amount;
-    else this.#counts.set(key, { labels: this.#labels(values), value: amount });
+    const count = this.#find(values) ?? this.#begin(values);
+    count.value += amount;
   }
 
   value(...values: string[]): number {
-    return this.#counts.get(values.join(separator))?.value ?? 0;
+    return this.#find(values)?.value ?? 0;
+  }
+
+  #find(values: readonly string[]): Count | undefined {
+    let node: Branch | Count | undefined = this.#tree;
+    // Without labels the one count stands under an empty value.
+    for (let i = 0; i < Math.max(1, values.length); i++) node = (node as Branch | undefined)?.get(values[i] ?? "");
+    return node as Count | undefined;
+  }
+
+  #begin(values: readonly string[]): Count {
+    const labels = Object.fromEntries(this.def.labels.map((label, i) => [label, values[i] ?? ""]));
+    const count = { key: values.join(separator), labels, value: 0 };
+    this.#counts.push(count);
+    let branch = this.#tree;
+    for (const value of values.slice(0, -1)) {
+      const next = branch.get(value) ?? new Map();
+      branch.set(value, next);
+      branch = next as Branch;
+    }
+    branch.set(values.at(-1) ?? "", count);
+    return count;
   }
 
   samples(): Sample[] {
     const { name, labels } = this.def;
     if (labels.length === 0) return [{ name, value: this.value() }];
-    return [...this.#counts.values()].map((count) => ({ name, labels: count.labels, value: count.value }));
+    return this.#counts.map((count) => ({ name, labels: count.labels, value: count.value }));
   }
 
   /** Only what was counted: what is 0 needs no keeping. */
   snapshot(): unknown {
-    return [...this.#counts].filter(([, { value }]) => value !== 0).map(([key, { value }]) => [key, value]);
+    return this.#counts.filter(({ value }) => value !== 0).map(({ key, value }) => [key, value]);
   }
 
   restore(saved: unknown): void {
@@ -46,10 +70,6 @@ export class Counters {
       if (typeof value !== "number") throw new Error(`${this.def.name}: "${value}" is no count`);
       this.add(value, ...(this.def.labels.length === 0 ? [] : key.split(separator)));
     }
-  }
-
-  #labels(values: readonly string[]): Record<string, string> {
-    return Object.fromEntries(this.def.labels.map((label, i) => [label, values[i] ?? ""]));
   }
 }
 
