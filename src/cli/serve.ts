@@ -43,6 +43,7 @@ export async function serve(args: readonly string[]): Promise<number> {
 
 async function run(args: readonly string[], first: Config): Promise<number> {
   const log = createLog(first["log.level"], first["log.format"]);
+  const nextSignal = signalQueue();
   let service: Service;
   try {
     service = await start(first, log);
@@ -134,15 +135,25 @@ async function reload(args: readonly string[], running: Service, log: Log): Prom
   }
 }
 
-function nextSignal(): Promise<NodeJS.Signals> {
-  const signals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
-  return new Promise((resolve) => {
-    const take = (signal: NodeJS.Signals) => {
-      for (const name of signals) process.off(name, take);
-      resolve(signal);
-    };
-    for (const name of signals) process.on(name, take);
-  });
+/** Waits for signals one after another: what comes while a reload is under way is kept, not left to node's default. */
+function signalQueue(): () => Promise<NodeJS.Signals> {
+  const queue: NodeJS.Signals[] = [];
+  let wake = () => {};
+  for (const name of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
+    process.on(name, (signal) => {
+      queue.push(signal);
+      wake();
+    });
+  }
+  return async () => {
+    for (;;) {
+      const next = queue.shift();
+      if (next !== undefined) return next;
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    }
+  };
 }
 
 /** A mistake of the user's is one line and exit code 2; anything else is a bug and keeps its stack. */

@@ -149,7 +149,7 @@ describe("the exporter's life", function () {
     const port = await waitFor(
       "the new page",
       10_000,
-      async () => /.*address=127\.0\.0\.1:(\d+) path=\/other/s.exec(exporter.stderr())?.[1],
+      async () => /.*address=127\.0\.0\.1:(\d+) [^\n]*path=\/other/s.exec(exporter.stderr())?.[1],
     );
     const text = await (await fetch(`http://127.0.0.1:${port}/other`)).text();
     expect(counted(parseValues(text))).to.equal(20);

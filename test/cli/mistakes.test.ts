@@ -39,7 +39,8 @@ describe("mistakes at the start", function () {
 
   it("an unknown command", async () => {
     const { code, stderr } = await runExporter("serv");
-    expect([code, stderr]).to.deep.equal([2, 'unknown command "serv"; there are: serve, check, observe, probe\n']);
+    expect(code).to.equal(2);
+    expect(stderr).to.match(/^unknown command "serv"; there are: serve, .*probe\n$/);
   });
 
   it("a port that is taken", async () => {
