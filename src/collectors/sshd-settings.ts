@@ -126,7 +126,7 @@ const unitSeconds: Readonly<Record<string, number>> = { "": 1, s: 1, m: 60, h: 3
 /** sshd_config(5) TIME FORMATS in seconds: `600`, `10m`, `1h30m`; `none` is 0. */
 export function parseTime(value: string, place: string): number {
   if (value === "none") return 0;
-  if (!/^(?:\d{1,9}[smhdw]?)+$/i.test(value)) throw new Error(`${place}: ${quote(value)} is no time`);
+  if (!/^(?!$)(?:\d{1,9}[smhdw])*(?:\d{1,9})?$/i.test(value)) throw new Error(`${place}: ${quote(value)} is no time`);
   let seconds = 0;
   for (const [, amount, unit] of value.toLowerCase().matchAll(/(\d+)([smhdw]?)/g)) {
     seconds += Number(amount) * (unitSeconds[unit ?? ""] ?? 1);
