@@ -50,6 +50,8 @@ export interface Decision {
   readonly option?: string;
 }
 
+/** Files of patterns that one decision reads. */
+const patternFilesRead = 16;
 const maxLineBytes = 2047; // hosts_access.c BUFLEN, with the newline
 
 /** Pure; never throws: what libwrap would skip with a warning is a problem. */
@@ -109,7 +111,10 @@ function tokens(list: string): string[] {
 }
 
 /** Would libwrap let this client through, and which line says so? */
-export function decide(access: HostsAccess, client: Client): Decision {
+export function decide(tables: HostsAccess, client: Client): Decision {
+  // A file of patterns may name itself, again and again.
+  let left = patternFilesRead;
+  const access = { ...tables, readPattern: (path: string) => (left-- > 0 ? tables.readPattern?.(path) : undefined) };
   for (const [rules, verdict] of [
     [access.allow, "allowed"],
     [access.deny, "denied"],
