@@ -185,11 +185,8 @@ async function listSet(set: ObserverSet, family: Family, nowMs: () => number, si
 
 /** The elements in the output of `nft -j list set`. Throws where it has another form. */
 export function parseSet(text: string, timeoutSeconds: number, nowMs: number): TtlSet {
-  const { nftables } = JSON.parse(text) as { nftables?: readonly { set?: { elem?: readonly unknown[] } }[] };
-  const set = nftables?.find((object) => object.set !== undefined)?.set;
-  if (set === undefined) throw new Error(`nft: no set in its answer: ${JSON.stringify(text.slice(0, 80))}`);
   const peers = new Map<string, SeenTtl[]>();
-  for (const element of set.elem ?? []) {
+  for (const element of elementsIn(text)) {
     const { address, port, ttl, expires } = parseElement(element);
     const seen = { ttl, lastMs: nowMs - (timeoutSeconds - expires) * 1000 };
     const key = peerKey(address, port);
@@ -200,10 +197,29 @@ export function parseSet(text: string, timeoutSeconds: number, nowMs: number): T
   return peers;
 }
 
+/** Text that is no JSON, or of another form, has no set. */
+function elementsIn(text: string): readonly unknown[] {
+  const unknown = () => new Error(`nft: no set in its answer: ${JSON.stringify(text.slice(0, 80))}`);
+  let answer: { nftables?: unknown } | null;
+  try {
+    answer = JSON.parse(text) as typeof answer;
+  } catch {
+    throw unknown();
+  }
+  const objects: readonly unknown[] = Array.isArray(answer?.nftables) ? answer.nftables : [];
+  const { set } = (objects.find((each) => Object.hasOwn(Object(each), "set")) ?? {}) as {
+    set?: { elem?: unknown } | null;
+  };
+  const elements = set?.elem ?? [];
+  if (!set || !Array.isArray(elements)) throw unknown();
+  return elements;
+}
+
 /** `{"elem": {"val": {"concat": [ADDRESS, PORT, TTL]}, "expires": SECONDS}}`. */
 function parseElement(element: unknown): { address: string; port: number; ttl: number; expires: number } {
-  const { elem } = element as { elem?: { val?: { concat?: readonly unknown[] }; expires?: unknown } };
-  const [address, port, ttl] = elem?.val?.concat ?? [];
+  const { elem } = Object(element) as { elem?: { val?: { concat?: unknown }; expires?: unknown } };
+  const concat = elem?.val?.concat;
+  const [address, port, ttl]: readonly unknown[] = Array.isArray(concat) ? concat : [];
   const expires = elem?.expires;
   if (typeof address !== "string" || typeof port !== "number" || typeof ttl !== "number" || typeof expires !== "number")
     throw new Error(`nft: unknown form of an element: ${JSON.stringify(element).slice(0, 80)}`);
