@@ -125,7 +125,7 @@ export function parseConntrackStat(text: string, path: string): Map<string, numb
       throw new Error(`${path}: ${quote(row)} has not the header's ${names.length} columns`);
     for (const [index, name] of names.entries()) {
       const value = values[index] ?? "";
-      if (!/^[0-9a-f]{1,16}$/.test(value)) throw new Error(`${path}: ${name} ${quote(value)} is no hexadecimal count`);
+      if (!/^[0-9a-f]{1,16}$/.test(value)) throw new Error(`${path}: ${name.slice(0, 40)} ${quote(value)} is no hexadecimal count`);
       sums.set(name, (sums.get(name) ?? 0) + Number.parseInt(value, 16));
     }
   }
@@ -140,7 +140,7 @@ export function parseConntrackS(text: string): Map<string, number> {
     if (!line.startsWith("cpu=")) throw new Error(`conntrack -S: ${quote(line)} is no line of a CPU`);
     for (const field of line.trim().split(/\s+/).slice(1)) {
       const [name = "", value] = field.split("=", 2);
-      sums.set(name, (sums.get(name) ?? 0) + parseCount(value, `conntrack -S: ${name}`));
+      sums.set(name, (sums.get(name) ?? 0) + parseCount(value, `conntrack -S: ${name.slice(0, 40)}`));
     }
   }
   if (sums.size === 0) throw new Error("conntrack -S: no line of a CPU");

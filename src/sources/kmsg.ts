@@ -46,7 +46,7 @@ const permissionGrant = "CAP_SYSLOG, or sysctl kernel.dmesg_restrict=0";
 export function parseKmsg(bytes: Buffer): KmsgRecord | undefined {
   const semicolon = bytes.indexOf(59);
   const [, priority, sequence, timeUs, flags, more] =
-    /^(\d{1,10}),(\d{1,16}),(\d{1,16}),([^,]*)(?:,(.*))?$/s.exec(bytes.toString("latin1", 0, Math.max(semicolon, 0))) ??
+    /^(\d{1,10}),(\d{1,15}),(\d{1,15}),([^,]*)(?:,(.*))?$/s.exec(bytes.toString("latin1", 0, Math.max(semicolon, 0))) ??
     [];
   if (priority === undefined) return undefined;
   const newline = bytes.indexOf(10, semicolon);
