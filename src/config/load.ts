@@ -5,7 +5,6 @@
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { parseArgs } from "node:util";
-import { parseDocument } from "yaml";
 import { ConfigError } from "./error.ts";
 import { parseListenAddress } from "./listen-address.ts";
 import { nearest } from "./nearest.ts";
@@ -17,6 +16,7 @@ import {
   optionTable,
   type Settings,
 } from "./options.ts";
+import { parseYaml } from "./yaml.ts";
 
 type Values = Map<string, OptionValue>;
 
@@ -106,10 +106,7 @@ function readConfigFile(path: string, table: ReadonlyMap<string, Option>): Value
   } catch (error) {
     throw new ConfigError(`--config.file: cannot read "${path}": ${(error as Error).message}`);
   }
-  const document = parseDocument(text, { prettyErrors: true });
-  const problem = document.errors[0];
-  if (problem) throw new ConfigError(`${path}: ${problem.message}`);
-  const root: unknown = document.toJS({ maxAliasCount: 10 });
+  const root = parseYaml(text, path);
   if (root === null || root === undefined) return new Map();
   if (typeof root !== "object" || Array.isArray(root)) {
     throw new ConfigError(

@@ -6,8 +6,8 @@
 import { readFileSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { SecureContextOptions, SecureVersion } from "node:tls";
-import { parseDocument } from "yaml";
 import { ConfigError } from "./error.ts";
+import { parseYaml } from "./yaml.ts";
 
 export const clientAuthTypes = [
   "NoClientCert",
@@ -67,10 +67,7 @@ type Mapping = Readonly<Record<string, unknown>>;
 
 /** Throws ConfigError, with the key and the value. */
 export function readWebConfig(path: string): WebConfig {
-  const document = parseDocument(readText(path, "--web.config.file"));
-  const problem = document.errors[0];
-  if (problem) throw new ConfigError(`${path}: ${problem.message}`);
-  const root = mapping(document.toJS({ maxAliasCount: 10 }) ?? {}, path, "the file");
+  const root = mapping(parseYaml(readText(path, "--web.config.file"), path) ?? {}, path, "the file");
   known(root, ["tls_server_config", "http_server_config", "basic_auth_users"], path, "");
   const users = readUsers(root["basic_auth_users"], path);
   const headers = readHttp(root["http_server_config"], path);
