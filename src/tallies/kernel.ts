@@ -41,15 +41,15 @@ export const neighbourOverflows: MetricDef = {
 };
 export const linkDowns: MetricDef = {
   name: "sshreset_link_down_total",
-  help: "Times that a network interface lost its link, from the kernel's log. At most 64 interfaces, then other.",
+  help: "Times that a network interface lost its link, from the kernel's log; which one: sshreset_interface_carrier_changes_total.",
   type: "counter",
-  labels: ["interface"],
+  labels: [],
 };
 export const nicResets: MetricDef = {
   name: "sshreset_nic_resets_total",
-  help: "Transmit timeouts and resets of network adapters, from the kernel's log. At most 64 interfaces, then other.",
+  help: "Transmit timeouts and resets of network adapters, from the kernel's log.",
   type: "counter",
-  labels: ["interface"],
+  labels: [],
 };
 export const forkRejections: MetricDef = {
   name: "sshreset_fork_rejections_total",
@@ -72,7 +72,6 @@ export const hungTasks: MetricDef = {
 };
 
 const suppressedWindowMs = 10_000;
-const interfacesKept = 64;
 
 export class KernelTally implements Tally {
   readonly kinds: readonly EventKind[] = [
@@ -98,7 +97,6 @@ export class KernelTally implements Tally {
     fileMax: new Counters(fileMax),
     hungTasks: new Counters(hungTasks),
   };
-  #interfaces = new Set<string>();
   #conntrackFullMs = Number.NEGATIVE_INFINITY;
   /** Suppressed lines that no table full line is near to yet: the kernel prints their number before the next one. */
   #suppressed: { timeMs: number; count: number } | undefined;
@@ -129,10 +127,10 @@ export class KernelTally implements Tally {
         counters.neighbourOverflows.add(count);
         return;
       case "kernel.link":
-        if (!event.up) counters.linkDowns.add(count, this.#interface(event.interface));
+        if (!event.up) counters.linkDowns.add(count);
         return;
       case "kernel.nic_reset":
-        counters.nicResets.add(count, this.#interface(event.interface));
+        counters.nicResets.add(count);
         return;
       case "kernel.fork_rejected":
         counters.forkRejections.add(count, event.sshdCgroup ? "sshd" : "other");
@@ -146,15 +144,6 @@ export class KernelTally implements Tally {
     }
   }
 
-  #interface(name: string | undefined): string {
-    if (name === undefined) return "other";
-    if (!this.#interfaces.has(name)) {
-      if (this.#interfaces.size >= interfacesKept) return "other";
-      this.#interfaces.add(name);
-    }
-    return name;
-  }
-
   samples(): Sample[] {
     return Object.values(this.#counters).flatMap((counters) => counters.samples());
   }
@@ -162,7 +151,6 @@ export class KernelTally implements Tally {
   snapshot(): unknown {
     return {
       ...snapshotAll(this.#counters),
-      interfaces: [...this.#interfaces],
       conntrackFullMs: this.#conntrackFullMs === Number.NEGATIVE_INFINITY ? null : this.#conntrackFullMs,
       suppressed: this.#suppressed ?? null,
     };
@@ -171,11 +159,9 @@ export class KernelTally implements Tally {
   restore(saved: unknown): void {
     restoreAll(this.#counters, saved);
     const state = saved as {
-      interfaces: string[];
       conntrackFullMs: number | null;
       suppressed: { timeMs: number; count: number } | null;
     };
-    this.#interfaces = new Set(state.interfaces);
     this.#conntrackFullMs = state.conntrackFullMs ?? Number.NEGATIVE_INFINITY;
     this.#suppressed = state.suppressed ?? undefined;
   }

@@ -172,7 +172,7 @@ export const faults: Readonly<
   },
   login_timeout: { changes: (at) => [ended(at, 3, "auth", "timeout")], from: 270, until: 465 },
   network_path: {
-    changes: (at) => [counter("link_down_total", { interface: "eth0" }, at, 2), ...knownPeersReset(at, 5, "session")],
+    changes: (at) => [counter("link_down_total", {}, at, 2), ...knownPeersReset(at, 5, "session")],
     from: 0,
     until: 1125,
   },
@@ -251,7 +251,7 @@ const quiet: readonly Scenario[] = [
   {
     name: "a link without SSH goes down",
     changes: [
-      counter("link_down_total", { interface: "eth1" }, at, 3),
+      counter("link_down_total", {}, at, 3),
       counter("interface_carrier_changes_total", { interface: "eth1" }, at, 6),
     ],
   },
