@@ -7,7 +7,8 @@ import type { CollectorContext, HostPaths } from "../../src/model/collector.ts";
 import type { Sample } from "../../src/model/metric.ts";
 
 const made: string[] = [];
-after(() => {
+after(function () {
+  this.timeout(60_000);
   for (const root of made) rmSync(root, { recursive: true, force: true });
 });
 
