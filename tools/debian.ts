@@ -61,6 +61,16 @@ const groups = {
   logrotate: { packages: ["logrotate"], programs: ["logrotate"] },
   haproxy: { packages: ["haproxy"], programs: ["haproxy"] },
   nftables: { packages: ["nftables"], programs: ["nft"] },
+  iptables: {
+    packages: ["iptables"],
+    programs: [
+      "iptables-nft",
+      "iptables-nft-save",
+      "iptables-nft-restore",
+      "ip6tables-nft-restore",
+      "iptables-legacy-restore",
+    ],
+  },
   conntrack: { packages: ["conntrack"], programs: ["conntrack"] },
   iproute2: { packages: ["iproute2"], programs: ["ip", "ss", "tc", "nstat"] },
   ethtool: { packages: ["ethtool"], programs: ["ethtool"] },

@@ -20,6 +20,8 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   metrics: ["model"],
   probe: ["model"],
   observe: ["model", "collectors"],
+  audit: ["model"],
+  "flow-logs": ["model"],
   tallies: ["model", "connections"],
   web: ["model", "config", "metrics", "probe"],
   kit: ["model", "config", "metrics", "collectors", "tallies", "parsers", "probe", "diagnosis"],
@@ -54,6 +56,8 @@ const trials: Trial[] = [
   { file: "src/sources/journal.ts", module: "node:child_process", allowed: true },
   { file: "src/sources/journal.ts", module: "../metrics/x.ts", allowed: false },
   { file: "src/web/x.ts", module: "node:child_process", allowed: false },
+  { file: "src/audit/x.ts", module: "node:fs", allowed: false },
+  { file: "src/flow-logs/x.ts", module: "node:fs", allowed: false },
   { file: "src/cli/x.ts", module: "node:child_process", allowed: false },
 ];
 

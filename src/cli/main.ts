@@ -7,6 +7,7 @@ type Command = (args: readonly string[]) => Promise<number>;
 const commands: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import("./serve.ts")).serve,
   diagnose: async () => (await import("./diagnose.ts")).diagnose,
+  audit: async () => (await import("./audit.ts")).audit,
   check: async () => (await import("./check.ts")).check,
   observe: async () => (await import("./observe.ts")).observe,
   probe: async () => (await import("./probe.ts")).probe,
