@@ -48,6 +48,7 @@ interface Head {
   readonly window: TimeWindow;
   readonly known: readonly KnownPeer[];
   readonly peers: Material["peers"];
+  readonly kernelRead: boolean;
   readonly saved?: NonNullable<Material["saved"]>;
 }
 
@@ -81,11 +82,12 @@ export function saveBundle(path: string, material: Material, plain: boolean): Sa
       ...material,
       async known() {
         const known = await material.known();
-        const { window, peers, saved } = material;
+        const { window, peers, kernelRead, saved } = material;
         const head: Head = {
           format,
           version,
           window,
+          kernelRead,
           known: known.map(({ address, timeMs }) => ({ address: hide(address), timeMs })),
           peers: {
             ...peers,
@@ -198,6 +200,7 @@ export async function readBundle(path: string): Promise<Material> {
     window: head.window,
     known: async () => head.known,
     peers: head.peers,
+    kernelRead: head.kernelRead,
     ...(head.saved !== undefined && { saved: head.saved }),
     observations: observations(),
     async rest() {
@@ -272,6 +275,7 @@ function checkHead(value: unknown, wrong: Wrong): Head {
       format,
       version,
       window: { fromMs, toMs },
+      kernelRead: value["kernelRead"] === true,
       known: known as KnownPeer[],
       peers: { proxies: proxies as string[], healthChecks: healthChecks as string[], ipv6PrefixLength },
       ...(saved !== undefined && { saved: checked(saved as NonNullable<Material["saved"]>) }),

@@ -32,8 +32,6 @@ export function decides(event: Event): readonly Subject[] {
       return event.role === "daemon" ? ["sshd_restart"] : [];
     case "oom.kill":
       return event.victim === "other" ? [] : ["oom_kill"];
-    case "oom.context":
-      return event.sshdCgroup ? ["oom_kill"] : [];
     case "unit.oom_kill":
       return event.role === "daemon" ? ["oom_kill"] : [];
     case "sshd.resource_error":

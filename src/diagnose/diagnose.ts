@@ -18,6 +18,8 @@ export interface Material {
   /** Who had logged in before the window. */
   readonly known: () => Promise<readonly KnownPeer[]>;
   readonly peers: PeersOptions;
+  /** Whether the kernel's lines are read. */
+  readonly kernelRead: boolean;
   /** Of the exporter's last hour. */
   readonly saved?: DiagnosisSnapshot;
   /** To be asked when the observations have ended. */
@@ -26,7 +28,7 @@ export interface Material {
 
 export interface Rest {
   readonly sources: readonly SourceRead[];
-  /** What collectors read now; empty where the window does not end now. */
+  /** What collectors read now; only whether they can read where the window does not end now. */
   readonly live: readonly Sample[];
   readonly host?: HostFacts;
   /** Records of sshd, systemd and the kernel that no pattern knew. */
@@ -43,9 +45,9 @@ export interface Diagnosed extends Omit<Rest, "live"> {
 }
 
 export async function diagnoseFrom(material: Material, peer: string | undefined): Promise<Diagnosed> {
-  const { window, observations, peers, saved } = material;
+  const { window, observations, peers, kernelRead, saved } = material;
   const known = await material.known();
-  const replay = new Replay({ window, peers, known, ...(peer !== undefined && { peer }) });
+  const replay = new Replay({ window, peers, known, kernelRead, ...(peer !== undefined && { peer }) });
   for await (const batch of observations) for (const observation of batch) replay.take(observation);
   const { live, ...rest } = await material.rest();
   const { seen, ends, symptom, lines } = replay.end(rest.sources, live);

@@ -4,7 +4,7 @@ import type { Config } from "../config/options.ts";
 import { stateDirectory } from "../exporter/state-directory.ts";
 import { isTrusted, parse } from "../parsers/index.ts";
 import { offeredSources } from "../sources/offer.ts";
-import { SourceConflict, type SourceSelection, selectSources } from "../sources/select.ts";
+import { recordKinds, SourceConflict, type SourceSelection, selectSources } from "../sources/select.ts";
 import type { Material, Rest } from "./diagnose.ts";
 import { knownFromLogs } from "./known-peers.ts";
 import { readCollectors, readHostFacts } from "./live.ts";
@@ -29,7 +29,7 @@ export function hostMaterial(
   const { path } = stateDirectory(config["state.directory"]);
   const saved = savedState(path);
   const isNow = Date.now() - window.toMs < nowMs;
-  const live = isNow ? readCollectors(config) : undefined;
+  const collectors = readCollectors(config);
   const host = config["path.rootfs"] === "/" ? readHostFacts() : undefined;
   const reading = readWindow({
     selection,
@@ -52,6 +52,7 @@ export function hostMaterial(
   };
   return {
     window,
+    kernelRead: readsKernel(selection),
     observations: observations(),
     known: async () => {
       if (saved.known !== undefined && saved.known.length > 0) return saved.known;
@@ -71,15 +72,16 @@ export function hostMaterial(
     ...(saved.samples !== undefined && { saved: saved.samples }),
     async rest(): Promise<Rest> {
       const facts = await host;
-      const collection = await live;
+      const { samples } = await collectors;
       if (saved.reason !== undefined) {
         notes.push(
-          `${saved.reason}: what only the kernel counts is judged by ${isNow ? "its value of now" : "nothing"}, and is unknown where that says too little.`,
+          `${saved.reason}. What only the kernel counts is ${isNow ? "judged by its value of now, and unknown where that says too little" : "unknown"}.`,
         );
       }
       return {
         sources: [...reading.sources(), ...unread(selection)],
-        live: collection?.samples ?? [],
+        // Of a window that is over they say only what this host grants.
+        live: isNow ? samples : samples.filter(({ name }) => name.startsWith("sshreset_scrape_collector_")),
         ...(facts !== undefined && { host: facts }),
         unmatched,
         notes,
@@ -108,6 +110,13 @@ function select(config: Config): SourceSelection {
     if (error instanceof SourceConflict) throw new ConfigError(error.message);
     throw error;
   }
+}
+
+/** A file that the user names may hold the kernel's lines or not: the first one will show. */
+function readsKernel({ journal, logfile = [], kmsg, unread: kinds }: SourceSelection): boolean {
+  if (journal?.kinds.includes("kernel") === true || kmsg !== undefined) return true;
+  const named = logfile.every((file) => file.kinds.length === recordKinds.length);
+  return !named && !kinds.some(({ kind }) => kind === "kernel");
 }
 
 /** Kinds of records that there is no source for at all. */

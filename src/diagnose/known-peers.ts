@@ -41,7 +41,8 @@ export async function knownFromLogs({
     }
     for (const { path, kinds } of selection.logfile ?? []) {
       if (!kinds.includes("sshd")) continue;
-      const options = { path, idents: sshd, fromMs: untilMs - historyMs, toMs: untilMs, newestFirst: true };
+      const past = { fromMs: untilMs - historyMs, toMs: untilMs };
+      const options = { path, idents: sshd, ...past, containing: "Accepted ", newestFirst: true };
       yield* logWindow({ ...options, onBytes: () => undefined, onUnreadable: () => undefined });
     }
   };

@@ -21,6 +21,8 @@ const disorderMs = 60_000;
 export interface LogWindow extends TimeWindow {
   readonly path: string;
   readonly idents: readonly string[];
+  /** Only lines that have this somewhere; all others are passed over unread. */
+  readonly containing?: string;
   /** File by file, for reading that may be cut short. */
   readonly newestFirst?: boolean;
   readonly onBytes: (bytes: number) => void;
@@ -83,7 +85,7 @@ async function* fromFile(handle: FileHandle, options: LogWindow): AsyncGenerator
       skipping = newline === -1;
     }
     const records: LogRecord[] = [];
-    const taken = start + lines.read(block.subarray(start, length), records);
+    const taken = start + readLines(lines, block.subarray(start, length), records, options.containing);
     // A line longer than the block is no log line: passed over to its end.
     if (taken === start && length === blockBytes) {
       skipping = true;
@@ -111,7 +113,7 @@ async function* fromGzip(sibling: Sibling, options: LogWindow): AsyncGenerator<r
   try {
     for (let block = await file.read(); block !== undefined; block = await file.read()) {
       const records: LogRecord[] = [];
-      const taken = lines.read(block, records);
+      const taken = readLines(lines, block, records, options.containing);
       // What is too long for a line is passed over.
       const used = taken === 0 && block.length >= blockBytes ? block.length : taken;
       file.consume(used);
@@ -122,6 +124,20 @@ async function* fromGzip(sibling: Sibling, options: LogWindow): AsyncGenerator<r
   } finally {
     file.close();
   }
+}
+
+/** The bytes that complete lines take; `containing` is looked for in all of them at once. */
+function readLines(lines: SyslogLines, bytes: Buffer, records: LogRecord[], containing: string | undefined): number {
+  if (containing === undefined) return lines.read(bytes, records);
+  const whole = bytes.lastIndexOf(10) + 1;
+  const complete = bytes.subarray(0, whole);
+  for (let at = complete.indexOf(containing); at !== -1; ) {
+    const end = complete.indexOf(10, at);
+    const start = at === 0 ? 0 : complete.lastIndexOf(10, at) + 1;
+    lines.readLine(complete.subarray(start, end), records);
+    at = complete.indexOf(containing, end);
+  }
+  return whole;
 }
 
 const within = (records: readonly LogRecord[], { fromMs, toMs }: TimeWindow): readonly LogRecord[] =>

@@ -12,6 +12,8 @@ import type { Event } from "../model/event.ts";
 import type { Sample } from "../model/metric.ts";
 import type { LogRecord } from "../model/record.ts";
 import { Ledger } from "../tallies/index.ts";
+import { kernelMetrics } from "../tallies/kernel.ts";
+import { oomMetrics } from "../tallies/oom.ts";
 import { decides, type Subject } from "./decisive.ts";
 import { addressOf, type Observation } from "./observation.ts";
 import type { SourceRead } from "./read-window.ts";
@@ -21,16 +23,21 @@ import type { TimeWindow } from "./time-window.ts";
 export const warmUpMs = 10 * 60_000;
 const tickMs = 1000;
 const judgeMs = 15_000;
-/** After so long without an event nothing can change by itself: time is passed over. */
+/** So long after the last event that any condition counts, nothing can change by itself: nothing is judged. */
 const restMs = 70 * 60_000;
 /** Lines kept of each subject: the first ones and the last ones. */
 const linesKept = 3;
 const episodesKept = 50;
 
+/** What only the kernel's lines count. */
+const fromKernel = new Set([...kernelMetrics, ...oomMetrics].map(({ name }) => name));
+
 export interface ReplayOptions {
   readonly window: TimeWindow;
   readonly peers?: PeersOptions;
   readonly known: readonly { readonly address: string; readonly timeMs: number }[];
+  /** The kernel's own lines are read, from whatever source: else what they would count is unknown, not 0. */
+  readonly kernelRead: boolean;
   /** Only connections of this address, which counts as known. */
   readonly peer?: string;
 }
@@ -42,6 +49,7 @@ export class Replay {
   readonly #course = new Course();
   readonly #lines = new Map<Subject, Lines>();
   readonly #listening = new ListeningFromLog();
+  #kernelRead: boolean;
   #clockMs: number;
   #judgedMs = 0;
   #eventMs: number;
@@ -53,6 +61,7 @@ export class Replay {
     for (const { address, timeMs } of known) this.#ledger.learn(address, timeMs);
     this.#clockMs = Math.floor((window.fromMs - warmUpMs) / judgeMs) * judgeMs;
     this.#eventMs = this.#clockMs;
+    this.#kernelRead = options.kernelRead;
     if (peer !== undefined) this.#ledger.learn(peer, this.#clockMs);
     this.#judge([]);
   }
@@ -61,10 +70,17 @@ export class Replay {
     const address = addressOf(event);
     const { peer } = this.#options;
     if (peer !== undefined && address !== undefined && address !== peer) return;
+    const subjects = decides(event);
+    const stranger = address !== undefined && this.#ledger.classify(address, record.timeMs) !== "known";
+    if (stranger && isNoise(event)) {
+      this.#quote(subjects, event, record, stranger);
+      return;
+    }
     this.#passTo(record.timeMs);
-    this.#eventMs = this.#clockMs;
+    if (!stranger && (subjects.length > 0 || isAbnormalEnd(event))) this.#wake();
+    if (record.ident === "kernel") this.#kernelRead = true;
     this.#listening.take(event);
-    this.#quote(event, record, address);
+    this.#quote(subjects, event, record, stranger);
     this.#ledger.handle(event, record);
   }
 
@@ -76,7 +92,8 @@ export class Replay {
     const { toMs } = this.#options.window;
     // What is held back to hear all of its lines is told within seconds.
     this.#passTo(toMs + judgeMs);
-    this.#judge([...sourcesUp(sources), ...live]);
+    const kernelUp = { name: "sshreset_source_up", labels: { source: "kmsg" }, value: 1 };
+    this.#judge([...sourcesUp(sources), ...(this.#kernelRead ? [kernelUp] : []), ...live]);
     const now = this.#diagnosis.verdicts(this.#clockMs);
     const known = seenNow(now);
     const seen = new Map<CauseId, CauseSeen>();
@@ -87,7 +104,7 @@ export class Replay {
       if (own === undefined) continue;
       seen.set(id, {
         ...own,
-        episodes: past?.episodes ?? [],
+        episodes: past?.episodes ?? own.episodes,
         evidence: past?.evidence ?? own.evidence,
         ...(lines !== undefined && {
           lines: lines.kept(),
@@ -106,21 +123,30 @@ export class Replay {
 
   #passTo(timeMs: number): void {
     const limitMs = Math.min(timeMs, this.#options.window.toMs + judgeMs);
-    if (limitMs - this.#clockMs > restMs && this.#clockMs - this.#eventMs > restMs)
-      this.#clockMs = Math.floor((limitMs - judgeMs) / judgeMs) * judgeMs;
+    // A night without a line.
+    if (limitMs - this.#clockMs > restMs && this.#rests()) this.#clockMs = limitMs - judgeMs;
     while (this.#clockMs + tickMs <= limitMs) {
       this.#clockMs += tickMs;
       this.#ledger.tick(this.#clockMs);
-      if (this.#clockMs - this.#judgedMs >= judgeMs) this.#judge([]);
-      if (limitMs - this.#clockMs > restMs && this.#clockMs - this.#eventMs > restMs)
-        this.#clockMs = Math.floor((limitMs - judgeMs) / judgeMs) * judgeMs;
+      if (this.#clockMs - this.#judgedMs >= judgeMs && !this.#rests()) this.#judge([]);
     }
+  }
+
+  #rests(): boolean {
+    return this.#clockMs - this.#eventMs > restMs;
+  }
+
+  /** What is counted now shows as an increase only beside what there was before it. */
+  #wake(): void {
+    if (this.#rests()) this.#judge([]);
+    this.#eventMs = this.#clockMs;
   }
 
   #judge(live: readonly Sample[]): void {
     this.#judgedMs = this.#clockMs;
+    const counted = this.#ledger.samples(this.#clockMs);
     const samples = [
-      ...this.#ledger.samples(this.#clockMs),
+      ...(this.#kernelRead ? counted : counted.filter(({ name }) => !fromKernel.has(name))),
       ...(live.some(({ name }) => name === "sshreset_sshd_up") ? [] : this.#listening.samples()),
       ...live,
     ];
@@ -128,13 +154,12 @@ export class Replay {
     this.#course.follow(this.#diagnosis, this.#clockMs, this.#options.window);
   }
 
-  #quote(event: Event, record: LogRecord, address: string | undefined): void {
+  #quote(subjects: readonly Subject[], event: Event, record: LogRecord, stranger: boolean): void {
     const { fromMs, toMs } = this.#options.window;
-    if (record.timeMs < fromMs || record.timeMs > toMs) return;
-    for (const subject of decides(event)) {
+    if (subjects.length === 0 || record.timeMs < fromMs || record.timeMs > toMs) return;
+    for (const subject of subjects) {
       const lines = this.#lines.get(subject) ?? new Lines();
       this.#lines.set(subject, lines);
-      const stranger = address !== undefined && this.#ledger.classify(address, record.timeMs) !== "known";
       lines.add(event, record, stranger);
     }
   }
@@ -153,6 +178,14 @@ export class Replay {
     return { knownResets: resets, knownPeers: peers, silentSessions: silent, visible };
   }
 }
+
+/** Of addresses that have never logged in: no condition counts it, and it is most of what a log on the internet holds. */
+function isNoise(event: Event): boolean {
+  return event.kind === "sshd.authentication_failed" || event.kind === "sshd.ended" || event.kind === "sshd.penalty";
+}
+
+const isAbnormalEnd = (event: Event): boolean =>
+  event.kind === "sshd.ended" && event.outcome !== "closed" && event.outcome !== "disconnect";
 
 export interface Replayed {
   readonly seen: ReadonlyMap<CauseId, CauseSeen>;
@@ -194,7 +227,7 @@ export function replaySaved(saved: DiagnosisSnapshot, window: TimeWindow): Reado
   return new Map(
     [...known].map(([id, own]) => {
       const past = course.of(id);
-      return [id, { ...own, episodes: past?.episodes ?? [], evidence: past?.evidence ?? own.evidence }];
+      return [id, { ...own, episodes: past?.episodes ?? own.episodes, evidence: past?.evidence ?? own.evidence }];
     }),
   );
 }

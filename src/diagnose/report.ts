@@ -44,7 +44,9 @@ function head(page: Page, { report, host, sources, knownPeers, peer, unmatched, 
       "",
     );
   }
-  const read = sources.map(({ source, from, records }) => `${records} records of ${source} (${from})`);
+  const read = sources
+    .filter(({ missing, records }) => missing === undefined || records > 0)
+    .map(({ source, from, records }) => `${records} records of ${source} (${from})`);
   page.wrap(`Read: ${read.length === 0 ? "no log" : read.join(", ")}; ${knownPeers} known peers.`, "");
   if (peer !== undefined) page.wrap(`Only connections of ${peer}, taken as a known peer.`, "");
   if (unmatched > 0) page.wrap(`${unmatched} records were not understood.`, "");
@@ -76,7 +78,7 @@ function stepText(page: Page, { step, title, state, causes }: StepReport): void 
   }
   for (const { title: what, state: own, grant, unseen } of causes) {
     if (own !== "unknown") continue;
-    const why = grant === undefined ? `no samples of: ${unseen.join("; ")}` : `to see it: ${grant}`;
+    const why = grant === undefined ? `there are no samples of: ${unseen.join("; ")}` : `to see it: ${grant}`;
     page.wrap(`${page.paint("?", "yellow")} ${what}: not checked; ${why}`, indent);
   }
 }

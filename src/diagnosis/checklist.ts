@@ -9,6 +9,7 @@ import type {
   Conclusion,
   Episode,
   EvidenceLine,
+  EvidenceNumber,
   StepReport,
   StepState,
   SymptomReport,
@@ -44,7 +45,7 @@ export interface CauseSeen {
 export function seenNow(verdicts: readonly Verdict[]): ReadonlyMap<CauseId, CauseSeen> {
   return new Map(
     verdicts.map(({ cause, state, sinceMs, observable, evidence }) => {
-      const episodes = state === "active" && sinceMs !== undefined ? [{ fromMs: sinceMs }] : [];
+      const episodes = sinceMs === undefined ? [] : [{ fromMs: sinceMs }];
       return [cause, { state, observable, episodes, evidence }];
     }),
   );
@@ -92,9 +93,7 @@ function causeReport(cause: Cause, seen: ReadonlyMap<CauseId, CauseSeen>): Cause
     state,
     ...(root !== undefined && { follows: root }),
     episodes: own.episodes,
-    evidence: own.evidence.flatMap(({ metric, value, is, threshold, unit, holds }) =>
-      holds && value !== undefined ? [{ what: unit, value, is, threshold, metric }] : [],
-    ),
+    evidence: own.evidence.flatMap((finding) => (speaks(finding) ? [evidenceNumber(finding)] : [])),
     unseen: own.evidence.flatMap(({ value, unit }) => (value === undefined ? [unit] : [])),
     ...(own.lines !== undefined && { lines: own.lines }),
     ...(own.lineCount !== undefined && { lineCount: own.lineCount }),
@@ -104,6 +103,20 @@ function causeReport(cause: Cause, seen: ReadonlyMap<CauseId, CauseSeen>): Cause
     next: cause.next,
   };
 }
+
+type Measured = Finding & { readonly value: number };
+
+/** That a counter stood still supports what stands beside it, and says nothing alone. */
+const speaks = (finding: Finding): finding is Measured =>
+  finding.holds && finding.value !== undefined && !(finding.is === "<" && finding.metric.endsWith("_total"));
+
+const evidenceNumber = ({ metric, value, is, threshold, unit }: Measured): EvidenceNumber => ({
+  what: unit,
+  value,
+  is,
+  threshold,
+  metric,
+});
 
 function stateOf({ evidence: condition }: Cause, { state, observable, episodes, evidence }: CauseSeen): CauseState {
   if (state === "active" || state === "pending") return state;
