@@ -5,7 +5,7 @@
 import { until } from "./command.ts";
 import { sum, type Values } from "./exporter.ts";
 import type { Notification } from "./monitoring.ts";
-import { Recording } from "./recording.ts";
+import { type Head, Recording } from "./recording.ts";
 import type { Bench, Evidence, Scenario } from "./scenario.ts";
 
 export interface Row {
@@ -42,6 +42,7 @@ export async function runScenario(scenario: Scenario, bench: Bench, recordings?:
   const problems: string[] = [];
   const recording = recordings === undefined ? undefined : new Recording(recordings, scenario.name, bench);
   let evidence: Row["evidence"] = [];
+  let endCounts = async (): Promise<Head["counts"]> => [];
   let latency: Pick<Row, "evidenceToPageSeconds" | "injectToPageSeconds" | "recovery"> = {};
   const notified = (): Notification[] => monitoring.notifications.filter((each) => each.instance === instance);
   const firing = (): string[] => [
@@ -67,6 +68,7 @@ export async function runScenario(scenario: Scenario, bench: Bench, recordings?:
     const evidenceMs = Date.now();
     await recording?.evidence();
     evidence = seen.rows;
+    endCounts = async () => countsOf(wanted, before, await exporter.values());
     problems.push(...seen.problems);
     if (scenario.page === undefined) {
       await pause(bench.scaledSeconds(scenario.quietSeconds ?? 300) + 4);
@@ -114,7 +116,9 @@ export async function runScenario(scenario: Scenario, bench: Bench, recordings?:
     const log = await exporter.log().catch(() => "");
     if (/bug|error/i.test(log)) bench.say(`exporter's log:\n${log.split("\n").slice(-8).join("\n")}`);
   }
-  await recording?.end().catch((error: unknown) => problems.push(`recording: ${message(error)}`));
+  await recording
+    ?.end(endCounts, firing()[0] ?? "none")
+    .catch((error: unknown) => problems.push(`recording: ${message(error)}`));
   await mend(scenario, bench).catch((error: unknown) => problems.push(`healing: ${message(error)}`));
   for (const alert of firing()) {
     if (alert !== scenario.page && scenario.alsoFine?.[alert] === undefined) problems.push(`paged ${alert}`);
@@ -179,6 +183,13 @@ async function waitForEvidence(bench: Bench, before: Values, wanted: readonly Ev
     }
   }
   return { rows, problems };
+}
+
+/** Counters only: gauges are the collectors', which a replay does not have. */
+function countsOf(wanted: readonly Evidence[], before: Values, values: Values): Head["counts"] {
+  return wanted
+    .filter(({ gauge }) => !gauge)
+    .map((each) => ({ metric: each.metric, labels: each.labels ?? {}, seen: measured(each, before, values) }));
 }
 
 function measured(each: Evidence, before: Values, values: Values): number {
