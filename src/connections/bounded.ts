@@ -2,6 +2,7 @@
  * What collections need that stay bounded whatever the input: a memory that forgets, room for what is new, keys that
  * keep nothing else alive.
  */
+import { list, type Shape, tuple } from "../model/saved.ts";
 
 /**
  * Remembers keys for a while without a clock of their own: two generations, the older one forgotten at each turn.
@@ -43,8 +44,9 @@ export class Recent<K extends string | number, V> {
     return [[...this.#young], [...this.#old]];
   }
 
-  restore(saved: unknown): void {
-    const [young, old] = saved as [[K, V][], [K, V][]];
+  restore(saved: unknown, key: Shape<K>, value: Shape<V>, place: string): void {
+    const generation = list(tuple(key, value), this.#capacity);
+    const [young, old] = tuple(generation, generation)(saved, place);
     this.#young = new Map(young);
     this.#old = new Map(old);
   }

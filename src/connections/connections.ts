@@ -8,8 +8,9 @@
 import type { ConnectionEnd, PeerClass } from "../model/connection.ts";
 import type { Event, SshdEnded, TcpResetEvent } from "../model/event.ts";
 import type { LogRecord } from "../model/record.ts";
+import { amount, anything, flag, list, object, optional, text, time, whole } from "../model/saved.ts";
 import { detached, oldest, Recent } from "./bounded.ts";
-import { type Connection, detailOf, type Ending, outcomeOf, phaseOf } from "./verdict.ts";
+import { type Connection, connectionShape, detailOf, type Ending, outcomeOf, phaseOf } from "./verdict.ts";
 
 /** What the end rests on, beside its own text. */
 export interface EndEvidence {
@@ -64,6 +65,8 @@ interface Ended {
   /** Under an address alone: ends without a port that no kernel event has claimed yet. */
   unclaimed: number;
 }
+
+const endedShape = object({ timeMs: time, pid: whole, authenticated: flag, received: flag, unclaimed: amount });
 
 const keyOf = (address: string, port: number): string => `${address} ${port}`;
 const addressOf = (key: string): string => key.slice(0, key.indexOf(" "));
@@ -229,22 +232,23 @@ export class Connections {
 
   /** Into a new instance only. Throws on anything but a snapshot. */
   restore(saved: unknown): void {
-    const state = saved as {
-      nowMs: number;
-      logMs: number;
-      turnedMs: number;
-      turnedLogMs?: number;
-      sweptMs: number;
-      portlessUntilMs: number;
-      evicted: number;
-      connections: Connection[];
-      ending: number[];
-      preauth: number[];
-      pids: number[];
-      byPid: number[];
-      ended: unknown;
-      endedPids: unknown;
-    };
+    const most = 4 * this.#capacity + 2 * endingCapacity;
+    const state = object({
+      nowMs: time,
+      logMs: time,
+      turnedMs: time,
+      turnedLogMs: optional(time),
+      sweptMs: time,
+      portlessUntilMs: time,
+      evicted: amount,
+      connections: list(connectionShape, most),
+      ending: list(whole, most),
+      preauth: list(whole, most),
+      pids: list(whole, most),
+      byPid: list(whole, most),
+      ended: anything,
+      endedPids: anything,
+    })(saved, "connections");
     this.#nowMs = state.nowMs;
     this.#logMs = state.logMs;
     this.#turnedMs = state.turnedMs;
@@ -255,11 +259,15 @@ export class Connections {
     const rows = state.connections;
     for (const connection of rows) if (connection.key !== "") this.#byKey.set(connection.key, connection);
     for (const [i, pid] of state.pids.entries()) this.#byPid.set(pid, at(rows, state.byPid[i] ?? -1));
-    for (const place of state.ending) this.#ending.add(at(rows, place));
+    for (const place of state.ending) {
+      const connection = at(rows, place);
+      if (connection.ending === undefined) throw new Error(`connections[${place}] is said to end and does not`);
+      this.#ending.add(connection);
+    }
     for (const place of state.preauth) this.#preauth.add(at(rows, place));
     this.#unkeyed = [...this.#ending].filter(({ key }) => key === "").length;
-    this.#ended.restore(state.ended);
-    this.#endedPids.restore(state.endedPids);
+    this.#ended.restore(state.ended, text, endedShape, "connections.ended");
+    this.#endedPids.restore(state.endedPids, whole, time, "connections.endedPids");
   }
 
   #begin(address: string, port: number | undefined, phase: "banner" | "auth" | "session", record: LogRecord): void {

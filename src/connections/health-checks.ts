@@ -3,6 +3,7 @@
  * answered. Twenty such probes make a health check; one attempt to authenticate, or a day of silence, ends it.
  * Pace: each gap within half of the mean gap (or 2 s), since a balancer's nodes take turns.
  */
+import { amount, list, object, text, time, tuple } from "../model/saved.ts";
 import { detached, oldest } from "./bounded.ts";
 
 const probesNeeded = 20;
@@ -69,8 +70,11 @@ export class HealthChecks {
   }
 
   restore(saved: unknown): void {
-    type Row = [string, number, number, number];
-    const { found, candidates } = saved as { found: Row[]; candidates: Row[] };
+    const row = tuple(text, amount, time, amount);
+    const { found, candidates } = object({
+      found: list(row, this.#capacity.found),
+      candidates: list(row, this.#capacity.candidates),
+    })(saved, "health checks");
     for (const [rows, into] of [
       [found, this.#found],
       [candidates, this.#candidates],

@@ -2,6 +2,7 @@
  * Space-Saving (Metwally, Agrawal, El Abbadi 2005): the heaviest of any number of keys in fixed memory. A count is at
  * most `error` too high. A heap with the lightest key on top: a new key takes the place of the lightest.
  */
+import { amount, list, text, tuple } from "../model/saved.ts";
 import { detached } from "./bounded.ts";
 
 interface Entry {
@@ -54,7 +55,9 @@ export class HeavyHitters {
   }
 
   restore(saved: unknown): void {
-    for (const [key, count, error] of saved as [string, number, number][]) {
+    const rows = list(tuple(text, amount, amount), this.#capacity)(saved, "heavy hitters");
+    for (const [key, count, error] of rows) {
+      if (this.#entries.has(key)) throw new Error(`heavy hitters: ${JSON.stringify(key)} is there twice`);
       const entry = { key, count, error, place: this.#heap.length };
       this.#heap.push(entry);
       this.#entries.set(key, entry);

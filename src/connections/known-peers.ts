@@ -2,6 +2,7 @@
  * Peers that authenticated here within the last 30 days, and when they were last reset. Bounded: the one whose login is
  * longest ago makes room.
  */
+import { list, text, time, tuple } from "../model/saved.ts";
 import { detached, oldest } from "./bounded.ts";
 
 export const knownForMs = 30 * 24 * 3_600_000;
@@ -81,7 +82,8 @@ export class KnownPeers {
   }
 
   restore(saved: unknown): void {
-    for (const [peer, authenticatedMs, endedMs, resetMs] of saved as [string, number, number, number][]) {
+    const rows = list(tuple(text, time, time, time), this.#capacity)(saved, "known peers");
+    for (const [peer, authenticatedMs, endedMs, resetMs] of rows) {
       this.#peers.set(peer, { authenticatedMs, endedMs, resetMs });
     }
   }

@@ -7,6 +7,7 @@
 import { createHmac } from "node:crypto";
 import { type PeerClass, peerClasses } from "../model/connection.ts";
 import type { Sample } from "../model/metric.ts";
+import { amount, anything, flag, list, object, optional, type Shape, text, time, tuple } from "../model/saved.ts";
 import { HeavyHitters } from "./heavy-hitters.ts";
 
 export type PeersShown = "known" | "all" | "none";
@@ -138,13 +139,26 @@ export class PeerSeries {
   }
 
   restore(saved: unknown): void {
-    const { shown, other, sketch } = saved as {
-      shown: [string, Shown][];
-      other: Record<PeerClass, Counts>;
-      sketch: unknown;
-    };
+    const { shown, other, sketch } = seriesShape(saved, "peer series");
     for (const [peer, entry] of shown) this.#shown.set(peer, { ...entry, reset: entry.reset ?? true });
     for (const peerClass of peerClasses) Object.assign(this.#other[peerClass], other[peerClass]);
     this.#sketch.restore(sketch);
   }
+}
+
+const countsShape = object({ received: amount, sent: amount });
+const seriesShape = object({
+  shown: list(
+    tuple(
+      text,
+      object({ counts: object(byClass(optional(countsShape))), known: flag, lastMs: time, reset: optional(flag) }),
+    ),
+    shownLimit,
+  ),
+  other: object(byClass(countsShape)),
+  sketch: anything,
+});
+
+function byClass<T>(shape: Shape<T>): Record<PeerClass, Shape<T>> {
+  return { known: shape, unknown: shape, health_check: shape, proxy: shape };
 }

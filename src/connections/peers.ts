@@ -5,6 +5,7 @@
 import type { BlockList } from "node:net";
 import type { ConnectionEnd, PeerClass } from "../model/connection.ts";
 import type { Sample } from "../model/metric.ts";
+import { anything, object, time } from "../model/saved.ts";
 import { HealthChecks } from "./health-checks.ts";
 import { KnownPeers } from "./known-peers.ts";
 import { addressList, listed, peerGroup } from "./peer-group.ts";
@@ -112,12 +113,8 @@ export class Peers {
   }
 
   restore(saved: unknown): void {
-    const { sweptMs, known, checks, series } = saved as {
-      sweptMs: number;
-      known: unknown;
-      checks: unknown;
-      series: unknown;
-    };
+    const shape = object({ sweptMs: time, known: anything, checks: anything, series: anything });
+    const { sweptMs, known, checks, series } = shape(saved, "peers");
     this.#sweptMs = sweptMs;
     this.#known.restore(known);
     this.#checks.restore(checks);

@@ -2,7 +2,9 @@
  * What an end was: phase, outcome and detail from everything that was heard of it.
  * Source: OpenSSH packet.c, serverloop.c, kex.c (which lines say what, by release); pam_unix(8).
  */
-import type { Outcome, Phase } from "../model/connection.ts";
+import { isIP } from "node:net";
+import { type Outcome, outcomes, type Phase, phases } from "../model/connection.ts";
+import { amount, flag, object, oneOf, optional, type Shape, text, time, whole } from "../model/saved.ts";
 
 /** What was heard of an end while it is held. */
 export interface Ending {
@@ -33,6 +35,40 @@ export interface Connection {
   /** Wall time of the tick before it was first heard of. */
   bornMs: number;
   ending?: Ending;
+}
+
+/** A connection in a snapshot. */
+export const connectionShape: Shape<Connection> = object({
+  key: connectionKey,
+  address: optional(text),
+  pid: whole,
+  childPid: whole,
+  phase: optional(oneOf(["banner", "auth", "session"])),
+  bornMs: time,
+  ending: optional(
+    object({
+      timeMs: time,
+      deadlineMs: time,
+      outcome: optional(oneOf(outcomes)),
+      detail: text,
+      phase: optional(oneOf(phases)),
+      count: amount,
+      logged: flag,
+      received: flag,
+      sent: flag,
+      sessionClosed: flag,
+      crashed: flag,
+      idleMs: optional(amount),
+    }),
+  ),
+});
+
+function connectionKey(value: unknown, place: string): string {
+  const key = text(value, place);
+  const [, address = "", port] = /^(\S+) (\d{1,5})$/.exec(key) ?? [];
+  if (key !== "" && (isIP(address) === 0 || Number(port) > 65_535))
+    throw new Error(`${place}: ${JSON.stringify(key.slice(0, 80))} is no address and port`);
+  return key;
 }
 
 export function phaseOf(connection: Connection, ending: Ending): Phase {

@@ -3,6 +3,7 @@
  * scrape, so a series that is missing in it was gone at that time (as PromQL's staleness markers say).
  */
 import type { Sample } from "../model/metric.ts";
+import { list, number, object, orNull, record, text, time, tuple, whole } from "../model/saved.ts";
 import type { Selector } from "./condition.ts";
 
 export const intervalMs = 15_000;
@@ -31,6 +32,16 @@ export interface HistorySnapshot {
     readonly runs: readonly (readonly [number | null, number])[];
   }[];
 }
+
+/** By default 241; more where the interval is shorter. */
+const mostTimes = 10_000;
+const historyShape = object({
+  times: list(time, mostTimes),
+  series: list(
+    object({ metric: text, labels: record(text, 16), runs: list(tuple(orNull(number), whole), mostTimes) }),
+    maxSeries,
+  ),
+});
 
 export class History {
   /** The series of each selector; selectors by metric. */
@@ -101,13 +112,15 @@ export class History {
   }
 
   /** Replaces all. Throws on a snapshot that this class did not write. */
-  restore({ times, series }: HistorySnapshot): void {
+  restore(saved: unknown): void {
+    const { times, series } = historyShape(saved, "history");
     this.#clear();
-    this.#times = [...times];
+    this.#times = times;
     for (const { metric, labels, runs } of series) {
+      const length = runs.reduce((sum, [, count]) => sum + count, 0);
+      if (length !== times.length || runs.some(([, count]) => count < 0))
+        throw new Error(`history of ${metric} has ${length} values for ${times.length} times`);
       const values = runs.flatMap(([value, count]) => Array.from({ length: count }, () => value ?? undefined));
-      if (values.length !== times.length)
-        throw new Error(`history of ${metric} has ${values.length} values for ${times.length} times`);
       if (this.#wants(metric, labels)) this.#add({ metric, labels, values });
     }
   }

@@ -4,6 +4,7 @@
  * could not have produced: out of its scope, or later than its trail.
  */
 import { type Phase, phases } from "../model/connection.ts";
+import { object, orNull, record, time } from "../model/saved.ts";
 import type { Cause, CauseId } from "./cause.ts";
 import { type Condition, increase, type Selector, selectors, series } from "./condition.ts";
 import { evaluate } from "./evaluate.ts";
@@ -64,6 +65,14 @@ export const explaining = (catalogue: readonly Cause[]): readonly Cause[] =>
 export const symptomForSeconds = (catalogue: readonly Cause[]): number =>
   60 * Math.ceil(Math.max(...explaining(catalogue).map((cause) => evidenceNeedsSeconds(cause, scrapeSeconds))) / 60);
 
+const symptomShape = object({
+  evidenceMs: record(time, 100),
+  freshMs: record(time, 100),
+  pendingSinceMs: orNull(time),
+  activeSinceMs: orNull(time),
+  lastTrueMs: orNull(time),
+});
+
 export class Symptom {
   readonly #causes: readonly { readonly cause: Cause; readonly outside: Condition | undefined }[];
   /** What its conditions name. */
@@ -117,7 +126,9 @@ export class Symptom {
     };
   }
 
-  restore({ evidenceMs, freshMs, pendingSinceMs, activeSinceMs, lastTrueMs }: SymptomSnapshot): void {
+  /** Throws on anything but a snapshot. */
+  restore(saved: unknown): void {
+    const { evidenceMs, freshMs, pendingSinceMs, activeSinceMs, lastTrueMs } = symptomShape(saved, "symptom");
     this.#evidenceMs = new Map(Object.entries(evidenceMs));
     this.#freshMs = new Map(Object.entries(freshMs));
     this.#pendingSinceMs = pendingSinceMs ?? undefined;

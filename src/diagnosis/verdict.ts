@@ -2,13 +2,16 @@
  * The verdicts of this process: what each cause's evidence says, held by one state machine (`for`, hysteresis, keep) that
  * moves exactly as Prometheus' alerts do. A host's grants decide whether a cause can be judged at all.
  */
+import type { Trend } from "../model/checklist.ts";
 import type { Sample } from "../model/metric.ts";
+import { anything, object, optional, record, time } from "../model/saved.ts";
 import { catalogue as everyCause } from "./catalogue.ts";
 import type { Cause, CauseId } from "./cause.ts";
 import { leaves, limit, selectors } from "./condition.ts";
 import { evaluate, measure } from "./evaluate.ts";
 import { History, type HistorySnapshot } from "./history.ts";
 import { observableThresholds } from "./observable.ts";
+import { trendOf } from "./trend.ts";
 import { Symptom, type SymptomSnapshot, type SymptomVerdict } from "./unexplained.ts";
 
 export type VerdictState = "active" | "pending" | "inactive" | "unknown";
@@ -46,6 +49,13 @@ export interface DiagnosisSnapshot {
   readonly progress: Readonly<Record<string, Progress>>;
   readonly symptom: SymptomSnapshot;
 }
+
+const progressShape = object({
+  pendingSinceMs: optional(time),
+  activeSinceMs: optional(time),
+  lastTrueMs: optional(time),
+});
+const diagnosisShape = object({ history: anything, progress: record(progressShape, 100), symptom: anything });
 
 export class Diagnosis {
   readonly #catalogue: readonly Cause[];
@@ -85,6 +95,12 @@ export class Diagnosis {
     return since;
   }
 
+  /** Of the leading number of each cause, as of the newest record. */
+  trends(): ReadonlyMap<CauseId, Trend> {
+    const nowMs = this.#history.latestMs ?? 0;
+    return new Map(this.#catalogue.map((cause) => [cause.id, trendOf(cause, this.#history, nowMs)]));
+  }
+
   /** Known peers that are reset, and whether a cause explains it. */
   symptom(): SymptomVerdict {
     return this.#symptom.verdict();
@@ -98,7 +114,9 @@ export class Diagnosis {
     };
   }
 
-  restore({ history, progress, symptom }: DiagnosisSnapshot): void {
+  /** Throws on anything but a snapshot. */
+  restore(saved: unknown): void {
+    const { history, progress, symptom } = diagnosisShape(saved, "diagnosis");
     this.#history.restore(history);
     this.#progress = new Map(
       this.#catalogue.flatMap(({ id }) => (progress[id] === undefined ? [] : [[id, progress[id]]])),

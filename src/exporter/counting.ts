@@ -4,6 +4,7 @@
  */
 import type { Sample } from "../model/metric.ts";
 import type { SourceName } from "../model/record.ts";
+import { anything, flag, object } from "../model/saved.ts";
 import type { Batch, Position } from "../model/source.ts";
 import { isTrusted, parse } from "../parsers/index.ts";
 import { Ledger, type LedgerOptions } from "../tallies/index.ts";
@@ -51,7 +52,7 @@ export class Counting implements Committable {
       (error, { source }) => onBrokenRecord(error, source),
     );
     if (saved === undefined) return;
-    const state = saved as CountingSnapshot;
+    const state = object({ pipeline: anything, ledger: anything, learnt: flag })(saved, "counts");
     this.#pipeline.restore(state.pipeline);
     this.#ledger.restore(state.ledger);
     this.#learnt = state.learnt;

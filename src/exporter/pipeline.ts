@@ -4,7 +4,8 @@
  */
 import type { Event } from "../model/event.ts";
 import type { Sample } from "../model/metric.ts";
-import type { LogRecord, SourceName } from "../model/record.ts";
+import { type LogRecord, type SourceName, sourceNames } from "../model/record.ts";
+import { amount, anything, object, optional, record, type Shape, time } from "../model/saved.ts";
 import type { Batch, Position } from "../model/source.ts";
 
 /** What the pipeline needs of src/parsers. */
@@ -31,6 +32,18 @@ interface SourceCounts {
 export interface PipelineSnapshot {
   readonly positions: Partial<Record<SourceName, Position>>;
   readonly counts: Partial<Record<SourceName, SourceCounts>>;
+}
+
+const pipelineShape = object({
+  // What is in a position is its source's.
+  positions: object(bySource(optional(record(anything, 100)))),
+  counts: object(
+    bySource(optional(object({ records: amount, lost: amount, unmatched: amount, untrusted: amount, lastMs: time }))),
+  ),
+});
+
+function bySource<T>(shape: Shape<T>): Record<SourceName, Shape<T>> {
+  return { journal: shape, logfile: shape, kmsg: shape, tcp_trace: shape };
 }
 
 export class Pipeline {
@@ -93,11 +106,11 @@ export class Pipeline {
     };
   }
 
-  restore(saved: PipelineSnapshot): void {
-    this.#positions = { ...saved.positions };
-    this.#counts = new Map(
-      (Object.entries(saved.counts) as [SourceName, SourceCounts][]).map(([source, counts]) => [source, { ...counts }]),
-    );
+  /** Throws on anything but a snapshot. */
+  restore(saved: unknown): void {
+    const { positions, counts } = pipelineShape(saved, "pipeline");
+    this.#positions = positions;
+    for (const source of sourceNames) if (counts[source]) this.#counts.set(source, counts[source]);
   }
 
   #countsOf(source: SourceName): SourceCounts {

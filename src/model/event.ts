@@ -221,7 +221,8 @@ export type UnitResult = (typeof unitResults)[number];
 export type OomEvent =
   | { readonly kind: "oom.context"; readonly scope: OomScope; readonly pid: number; readonly sshdCgroup: boolean }
   | { readonly kind: "oom.kill"; readonly scope: OomScope; readonly pid: number; readonly victim: OomVictim };
-export type OomScope = "host" | "cgroup";
+export const oomScopes = ["host", "cgroup"] as const;
+export type OomScope = (typeof oomScopes)[number];
 export type OomVictim = "sshd" | "sshd_session" | "other";
 
 /** What the kernel says about network, processes and files. `lowerBound` counts suppressed repeats. */

@@ -1,5 +1,6 @@
 /** The counts behind one counter metric: label values to numbers, every combination that can occur there from the start. */
 import type { MetricDef, Sample } from "../model/metric.ts";
+import { amount, list, text, tuple } from "../model/saved.ts";
 
 interface Count {
   readonly key: string;
@@ -11,6 +12,9 @@ interface Count {
 type Branch = Map<string, Branch | Count>;
 
 const separator = "\t";
+
+/** More than any definition has. */
+const mostSeries = 2_000;
 
 export class Counters {
   readonly def: MetricDef;
@@ -66,10 +70,19 @@ export class Counters {
   }
 
   restore(saved: unknown): void {
-    for (const [key, value] of saved as [string, number][]) {
-      if (typeof value !== "number") throw new Error(`${this.def.name}: "${value}" is no count`);
-      this.add(value, ...(this.def.labels.length === 0 ? [] : key.split(separator)));
+    for (const [key, value] of list(tuple(text, amount), mostSeries)(saved, this.def.name)) {
+      this.add(value, ...(this.def.labels.length === 0 ? [] : this.#labelValues(key)));
     }
+  }
+
+  /** What this release does not know, it does not show. */
+  #labelValues(key: string): readonly string[] {
+    const { name, labels, values } = this.def;
+    const own = key.split(separator);
+    const known = own.every((value, i) => values?.[labels[i] ?? ""]?.includes(value) ?? /^[\w.:@-]{1,32}$/.test(value));
+    if (!known || own.length !== labels.length)
+      throw new Error(`${name}: ${JSON.stringify(key.slice(0, 80))} is no series`);
+    return own;
   }
 }
 

@@ -13,6 +13,7 @@ import {
 } from "../model/event.ts";
 import type { MetricDef, Sample } from "../model/metric.ts";
 import type { LogRecord } from "../model/record.ts";
+import { amount, anything, list, object, text, tuple } from "../model/saved.ts";
 import { Counters } from "./counters.ts";
 import type { Tally } from "./tally.ts";
 
@@ -111,7 +112,12 @@ export class DropTally implements Tally {
   }
 
   restore(saved: unknown): void {
-    const state = saved as { dropped: unknown; penalties: unknown; episodes: [string, Episode][] };
+    const episode = object({ counted: amount, covered: amount });
+    const state = object({
+      dropped: anything,
+      penalties: anything,
+      episodes: list(tuple(text, episode), listenersKept * dropLimits.length),
+    })(saved, "drops");
     this.#dropped.restore(state.dropped);
     this.#penalties.restore(state.penalties);
     for (const [key, episode] of state.episodes) this.#episodes.set(key, episode);

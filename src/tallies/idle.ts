@@ -5,6 +5,7 @@
 import type { ConnectionEnd } from "../model/connection.ts";
 import type { EventKind } from "../model/event.ts";
 import type { HistogramValue, MetricDef, Sample } from "../model/metric.ts";
+import { amount, anything, flag, list, object, oneOf, time, tuple } from "../model/saved.ts";
 import { Counters } from "./counters.ts";
 import type { Tally } from "./tally.ts";
 
@@ -92,11 +93,11 @@ export class IdleTally implements Tally {
   }
 
   restore(saved: unknown): void {
-    const state = saved as {
-      histograms: [string, { counts: number[]; sum: number }][];
-      cut: unknown;
-      cuts: { timeMs: number; seconds: number; counted: boolean }[];
-    };
+    const state = object({
+      histograms: list(tuple(oneOf(outcomes), object({ counts: list(amount, 100), sum: amount })), outcomes.length),
+      cut: anything,
+      cuts: list(object({ timeMs: time, seconds: amount, counted: flag }), remembered),
+    })(saved, "idle");
     for (const [outcome, histogram] of state.histograms) {
       // Buckets of another release cannot be carried over.
       if (histogram.counts.length === bucketCounts().length) this.#histograms.set(outcome, histogram);

@@ -8,6 +8,7 @@ import type { PeerClass } from "../model/connection.ts";
 import type { Event, EventKind } from "../model/event.ts";
 import type { MetricDef, Sample } from "../model/metric.ts";
 import { type LogRecord, type SourceName, sourceNames } from "../model/record.ts";
+import { amount, anything, list, object, time } from "../model/saved.ts";
 import { ConnectionTally, connectionMetrics } from "./connections.ts";
 import { DropTally, dropMetrics } from "./drops.ts";
 import { IdleTally, idleMetrics } from "./idle.ts";
@@ -52,6 +53,15 @@ interface LedgerSnapshot {
   /** In the order of `sourceNames`. */
   readonly lost: readonly number[];
 }
+
+const ledgerShape = object({
+  tickedMs: time,
+  awakeMs: amount,
+  connections: anything,
+  peers: anything,
+  tallies: anything,
+  lost: list(amount, 16),
+});
 
 export class Ledger {
   readonly #connections: Connections;
@@ -149,11 +159,11 @@ export class Ledger {
 
   /** Into a new ledger only; throws on anything but a snapshot of this version, and the ledger is then of no use. */
   restore(saved: unknown): void {
-    const state = saved as LedgerSnapshot | null;
-    if (state?.version !== snapshotVersion) {
-      throw new Error(`ledger: snapshot version "${String(state?.version)}", this release reads ${snapshotVersion}`);
+    const version = (saved as LedgerSnapshot | null)?.version;
+    if (version !== snapshotVersion) {
+      throw new Error(`ledger: snapshot version "${String(version)}", this release reads ${snapshotVersion}`);
     }
-    const copy = structuredClone(state);
+    const copy = ledgerShape(saved, "ledger");
     this.#tickedMs = copy.tickedMs;
     this.#awakeMs = copy.awakeMs;
     this.#connections.restore(copy.connections);

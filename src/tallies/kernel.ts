@@ -7,6 +7,7 @@
 import type { Event, EventKind } from "../model/event.ts";
 import type { MetricDef, Sample } from "../model/metric.ts";
 import type { LogRecord } from "../model/record.ts";
+import { amount, object, orNull, time } from "../model/saved.ts";
 import { Counters } from "./counters.ts";
 import { restoreAll, snapshotAll, type Tally } from "./tally.ts";
 
@@ -158,10 +159,10 @@ export class KernelTally implements Tally {
 
   restore(saved: unknown): void {
     restoreAll(this.#counters, saved);
-    const state = saved as {
-      conntrackFullMs: number | null;
-      suppressed: { timeMs: number; count: number } | null;
-    };
+    const state = object({
+      conntrackFullMs: orNull(time),
+      suppressed: orNull(object({ timeMs: time, count: amount })),
+    })(saved, "kernel");
     this.#conntrackFullMs = state.conntrackFullMs ?? Number.NEGATIVE_INFINITY;
     this.#suppressed = state.suppressed ?? undefined;
   }

@@ -3,9 +3,10 @@
  * not seen (no access to the kernel's log), and always for systemd-oomd, of which the kernel says nothing.
  * Source: mm/oom_kill.c, systemd.resource-control(5), systemd-oomd.service(8).
  */
-import type { Event, EventKind, OomScope, OomVictim } from "../model/event.ts";
+import { type Event, type EventKind, type OomScope, type OomVictim, oomScopes } from "../model/event.ts";
 import type { MetricDef, Sample } from "../model/metric.ts";
 import type { LogRecord } from "../model/record.ts";
+import { amount, anything, flag, list, object, oneOf, orNull, time, whole } from "../model/saved.ts";
 import { Counters } from "./counters.ts";
 import type { Tally } from "./tally.ts";
 
@@ -87,13 +88,13 @@ export class OomTally implements Tally {
   }
 
   restore(saved: unknown): void {
-    const state = saved as {
-      kills: unknown;
-      contexts: Context[];
-      kernelMs: number | null;
-      pending: { timeMs: number; deadlineMs: number }[];
-      awakeMs: number;
-    };
+    const state = object({
+      kills: anything,
+      contexts: list(object({ timeMs: time, pid: whole, scope: oneOf(oomScopes), sshdCgroup: flag }), pendingKept),
+      kernelMs: orNull(time),
+      pending: list(object({ timeMs: time, deadlineMs: amount }), pendingKept),
+      awakeMs: amount,
+    })(saved, "oom");
     this.#kills.restore(state.kills);
     this.#contexts = state.contexts;
     this.#kernelMs = state.kernelMs ?? Number.NEGATIVE_INFINITY;

@@ -3,10 +3,11 @@
  * kernel, from sources that may be seconds apart: they are gathered into one stop and judged when the window is over.
  * Source: OpenSSH sshd.c; systemd src/core/service.c (results, exit and restart messages); log-message catalogue.
  */
-import type { Event, EventKind, UnitEvent, UnitResult } from "../model/event.ts";
-import { startFailures as startFailureReasons } from "../model/event.ts";
+import type { Event, EventKind, UnitEvent } from "../model/event.ts";
+import { startFailures as startFailureReasons, type UnitResult, unitResults } from "../model/event.ts";
 import type { MetricDef, Sample } from "../model/metric.ts";
 import type { LogRecord } from "../model/record.ts";
+import { amount, anything, flag, list, object, oneOf, optional, orNull, time, whole } from "../model/saved.ts";
 import { Counters } from "./counters.ts";
 import { restoreAll, snapshotAll, type Tally } from "./tally.ts";
 import { Witnesses } from "./witnesses.ts";
@@ -60,7 +61,11 @@ const askingSignals = new Set([1, 2, 3, 15]);
 const crashSignals = new Set([4, 5, 6, 7, 8, 11, 31]);
 const stopsKept = 64;
 
-type Told = "stopping" | "signal" | "exited" | "failed" | "oom" | "reload" | "reloading";
+/** What waits for other lines, at most: a host where more crashes within ten seconds has told enough. */
+const mostWaiting = 1_000;
+
+const tellings = ["stopping", "signal", "exited", "failed", "oom", "reload", "reloading"] as const;
+type Told = (typeof tellings)[number];
 
 interface Stop {
   timeMs: number;
@@ -74,6 +79,16 @@ interface Stop {
   /** When the next start was told. */
   startedMs?: number;
 }
+
+const stopShape = object({
+  timeMs: time,
+  deadlineMs: optional(amount),
+  told: list(oneOf(tellings), 64),
+  signal: optional(whole),
+  exit: optional(oneOf(["crash", "asked", "error"])),
+  result: optional(oneOf(unitResults)),
+  startedMs: optional(time),
+});
 
 export class SshdLifeTally implements Tally {
   readonly kinds: readonly EventKind[] = [
@@ -149,7 +164,7 @@ export class SshdLifeTally implements Tally {
         return;
       case "kernel.crash":
         if (event.process === "sshd_session") this.#sessionCrash("kernel", timeMs);
-        else if (event.pid !== this.#listenerPid) this.#unnamedCrashes.push({ timeMs, deadlineMs: this.#deadline() });
+        else if (event.pid !== this.#listenerPid) this.#wait(this.#unnamedCrashes, timeMs);
         return;
       case "oom.context":
         if (event.sshdCgroup) this.#oomPids = [...this.#oomPids.slice(-63), event.pid];
@@ -196,7 +211,7 @@ export class SshdLifeTally implements Tally {
         return;
       case "unit.start_failed":
         if (!this.#near(this.#startFailure?.timeMs, timeMs) && !this.#near(this.#limitedMs ?? undefined, timeMs)) {
-          this.#unitFailures.push({ timeMs, deadlineMs: this.#deadline() });
+          this.#wait(this.#unitFailures, timeMs);
         }
         return;
       case "unit.oom_kill":
@@ -297,6 +312,10 @@ export class SshdLifeTally implements Tally {
     return one !== undefined && Math.abs(one - other) <= windowMs;
   }
 
+  #wait(waiting: { timeMs: number; deadlineMs: number }[], timeMs: number): void {
+    if (waiting.length < mostWaiting) waiting.push({ timeMs, deadlineMs: this.#deadline() });
+  }
+
   #deadline(): number {
     return this.#awakeMs + windowMs;
   }
@@ -344,19 +363,20 @@ export class SshdLifeTally implements Tally {
 
   restore(saved: unknown): void {
     restoreAll(this.#counters, saved);
-    const state = saved as {
-      joined: unknown;
-      stopsTold: Stop[];
-      listenerPid: number;
-      listening: boolean;
-      oomMs: number | null;
-      oomPids: number[];
-      limitedMs: number | null;
-      startFailure: { timeMs: number; pid: number; reason: string } | null;
-      unitFailures: { timeMs: number; deadlineMs: number }[];
-      unnamedCrashes: { timeMs: number; deadlineMs: number }[];
-      awakeMs: number;
-    };
+    const waiting = list(object({ timeMs: time, deadlineMs: amount }), mostWaiting);
+    const state = object({
+      joined: anything,
+      stopsTold: list(stopShape, stopsKept),
+      listenerPid: whole,
+      listening: flag,
+      oomMs: orNull(time),
+      oomPids: list(whole, 64),
+      limitedMs: orNull(time),
+      startFailure: orNull(object({ timeMs: time, pid: whole, reason: oneOf(startFailureReasons) })),
+      unitFailures: waiting,
+      unnamedCrashes: waiting,
+      awakeMs: amount,
+    })(saved, "sshd");
     restoreAll(this.#joined, state.joined);
     this.#stops = state.stopsTold;
     this.#listenerPid = state.listenerPid;

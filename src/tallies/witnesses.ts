@@ -3,6 +3,8 @@
  * systemd both announce, a crash that the kernel, sshd and systemd-coredump report. A witness joins the oldest happening
  * of the window that it has not told yet; otherwise it tells a new one.
  */
+import { list, object, text, time } from "../model/saved.ts";
+
 interface Happening {
   timeMs: number;
   witnesses: string[];
@@ -38,6 +40,6 @@ export class Witnesses {
   }
 
   restore(saved: unknown): void {
-    this.#happenings = saved as Happening[];
+    this.#happenings = list(object({ timeMs: time, witnesses: list(text, 16) }), capacity)(saved, "witnesses");
   }
 }
