@@ -1,5 +1,11 @@
 #!/usr/bin/env node
 /** The command line: picks the command; each lives in a file of its own, and is loaded only when it is asked for. */
+import { setFlagsFromString } from "node:v8";
+
+// V8 takes memory that an exporter on every host must not: with these two it needs half of it while it reads a
+// gigabyte of log, for the same CPU time. The young generation stays at 1 MB; the old one doubles at most.
+setFlagsFromString("--semi-space-growth-factor=1");
+setFlagsFromString("--heap-growing-percent=100");
 
 type Command = (args: readonly string[]) => Promise<number>;
 

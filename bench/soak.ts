@@ -1,0 +1,184 @@
+/**
+ * The exporter for 40 minutes under load: 4,000 log lines a second (1 GB in all) of which some 240 are resets, the log
+ * rotated every 30 s and the rotated one compressed, sshd restarted every minute, a scrape every second, a small
+ * request ten times a second whose delay shows how long the event loop is busy. At the end counters against truth.
+ */
+import { closeSync, openSync, readFileSync, renameSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { gzipSync } from "node:zlib";
+import { startExporter } from "../test/cli/exporter-process.ts";
+import { conversation, peerOf, randomFrom, stamp } from "./corpus.ts";
+import { cpuSeconds, memoryMb, openDescriptors } from "./process-tree.ts";
+import { percentile } from "./statistics.ts";
+
+const linesPerSecond = 4_000;
+const rotateEveryMs = 30_000;
+const restartEveryMs = 60_000;
+const sampleEveryMs = 60_000;
+
+export interface SoakSample {
+  readonly minute: number;
+  readonly rssMb: number;
+  readonly descriptors: number;
+  readonly cpuPercent: number;
+  readonly scrapeP99Ms: number;
+  readonly delayP99Ms: number;
+  readonly delayMaxMs: number;
+}
+
+export interface SoakResult {
+  readonly samples: readonly SoakSample[];
+  /** MB an hour, fitted to all but the first quarter. */
+  readonly rssSlope: number;
+  readonly bytes: number;
+  readonly truth: Readonly<Record<string, number>>;
+  readonly counted: Readonly<Record<string, number>>;
+  readonly lost: number;
+}
+
+export async function soak(
+  folder: string,
+  minutes: number,
+  onSample: (sample: SoakSample) => void,
+): Promise<SoakResult> {
+  const log = join(folder, "auth.log");
+  let fd = openSync(log, "a");
+  const exporter = await startExporter([
+    `--state.directory=${folder}`,
+    `--source.logfile=${log}`,
+    "--source.from-beginning",
+  ]);
+  const pid = exporter.child.pid ?? 0;
+  const random = randomFrom(1);
+  const truth = { failed: 0, accepted: 0 };
+  const open: { messages: readonly string[]; next: number; pid: number }[] = [];
+  let serial = 0;
+  let bytes = 0;
+  const scrapes: number[] = [];
+  const delays: number[] = [];
+  const samples: SoakSample[] = [];
+
+  function write(lines: number): void {
+    let text = "";
+    const header = `${stamp(Date.now())} bastion `;
+    for (let i = 0; i < lines; i++) {
+      if (open.length < 50) {
+        const { messages, counts } = conversation(
+          random,
+          peerOf(Math.floor(100_000 ** random())),
+          1024 + (serial % 60_000),
+        );
+        truth.failed += counts.failed ?? 0;
+        truth.accepted += counts.accepted ?? 0;
+        open.push({ messages, next: 0, pid: 300 + (serial++ % 4_000_000) });
+      }
+      const place = Math.floor(random() * open.length);
+      const current = open[place];
+      if (current === undefined) continue;
+      text += `${header}sshd[${current.pid}]: ${current.messages[current.next++]}\n`;
+      if (current.next === current.messages.length) open.splice(place, 1);
+    }
+    bytes += writeSync(fd, text);
+  }
+
+  function rotate(): void {
+    rmSync(`${log}.2.gz`, { force: true });
+    try {
+      writeFileSync(`${log}.2.gz`, gzipSync(readFileSync(`${log}.1`), { level: 1 }));
+    } catch {
+      // the first rotation has nothing to compress
+    }
+    renameSync(log, `${log}.1`);
+    closeSync(fd);
+    fd = openSync(log, "a");
+  }
+
+  const startMs = Date.now();
+  const untilMs = startMs + minutes * 60_000;
+  const running = new AbortController();
+  const timed = async (path: string, into: number[], everyMs: number): Promise<void> => {
+    while (!running.signal.aborted) {
+      const beganMs = performance.now();
+      await (await exporter.get(path)).arrayBuffer();
+      into.push(performance.now() - beganMs);
+      await delay(everyMs);
+    }
+  };
+  const clients = [timed("/metrics", scrapes, 1_000), timed("/-/healthy", delays, 100)];
+  let lines = 0;
+  let rotatedMs = startMs;
+  let restartedMs = startMs;
+  let sampledMs = startMs;
+  let cpuBefore = cpuSeconds(pid);
+  while (Date.now() < untilMs) {
+    await delay(50);
+    const nowMs = Date.now();
+    const due = Math.floor(((nowMs - startMs) / 1000) * linesPerSecond);
+    write(Math.min(due - lines, linesPerSecond));
+    lines = due;
+    if (nowMs - rotatedMs >= rotateEveryMs) {
+      rotate();
+      rotatedMs = nowMs;
+    }
+    if (nowMs - restartedMs >= restartEveryMs) {
+      const header = `${stamp(nowMs)} bastion sshd[200]: `;
+      bytes += writeSync(
+        fd,
+        `${header}Received signal 15; terminating.\n${header}Server listening on 0.0.0.0 port 22.\n`,
+      );
+      restartedMs = nowMs;
+    }
+    if (nowMs - sampledMs >= sampleEveryMs || nowMs >= untilMs) {
+      const cpu = cpuSeconds(pid);
+      const sample = {
+        minute: Math.round((nowMs - startMs) / 60_000),
+        rssMb: memoryMb(pid).now,
+        descriptors: openDescriptors(pid),
+        cpuPercent: ((cpu - cpuBefore) / ((nowMs - sampledMs) / 1000)) * 100,
+        scrapeP99Ms: percentile(scrapes, 0.99),
+        delayP99Ms: percentile(delays, 0.99),
+        delayMaxMs: Math.max(...delays),
+      };
+      samples.push(sample);
+      onSample(sample);
+      scrapes.length = 0;
+      delays.length = 0;
+      cpuBefore = cpu;
+      sampledMs = nowMs;
+    }
+  }
+  running.abort();
+  await Promise.all(clients);
+  for (const { messages, next } of open) {
+    for (const message of messages.slice(next)) {
+      if (message.startsWith("Failed ")) truth.failed--;
+      if (message.startsWith("Accepted ")) truth.accepted--;
+    }
+  }
+  const read = (now: ReadonlyMap<string, number>) => ({
+    failed: now.get("sshreset_authentication_failures_total") ?? 0,
+    accepted: now.get("sshreset_connections_accepted_total") ?? 0,
+  });
+  const values = await exporter.until("all lines", (now) => read(now).failed >= truth.failed, 60_000);
+  const counted = read(values);
+  await exporter.stop();
+  closeSync(fd);
+  return {
+    samples,
+    rssSlope: slope(samples.slice(Math.floor(samples.length / 4))),
+    bytes,
+    truth,
+    counted,
+    lost: values.get('sshreset_source_lost_records_total{source="logfile"}') ?? Number.NaN,
+  };
+}
+
+/** Least squares, in MB an hour. */
+function slope(samples: readonly SoakSample[]): number {
+  const meanX = samples.reduce((sum, { minute }) => sum + minute, 0) / samples.length;
+  const meanY = samples.reduce((sum, { rssMb }) => sum + rssMb, 0) / samples.length;
+  const covariance = samples.reduce((sum, { minute, rssMb }) => sum + (minute - meanX) * (rssMb - meanY), 0);
+  const variance = samples.reduce((sum, { minute }) => sum + (minute - meanX) ** 2, 0);
+  return variance === 0 ? 0 : (covariance / variance) * 60;
+}
