@@ -13,7 +13,7 @@ type Annotations = Readonly<Record<string, string>>;
 export function causeAnnotations(cause: Cause, settings: KitSettings): Annotations {
   const told = cause.facts === undefined ? cause.evidence : or(cause.evidence, cause.facts);
   const evidence = evidenceText(told, cause.thresholds, settings);
-  const holds = query(`instance:sshreset_cause_evidence:bool{${host},cause="${cause.id}"}`);
+  const holds = query(`instance:sshreset_cause_evidence:bool{${sameHost},cause="${cause.id}"}`);
   return {
     summary: `${cause.summary}`,
     description: `${cause.explanation} {{ if ${holds} }}Evidence on {{ $labels.instance }}: ${evidence}{{ else }}The evidence on {{ $labels.instance }} has ended. {{ end }}${notChecked(settings)}`,
@@ -35,17 +35,17 @@ export function symptomAnnotations(settings: KitSettings): Annotations {
 }
 
 /** Every series of one exporter; filled by `query`. */
-const host = "job=%q,instance=%q";
+export const sameHost = "job=%q,instance=%q";
 
 /** A Go template pipeline that gives the vector of a query on the alert's own host. */
-function query(promql: string): string {
-  const hosts = promql.split(host).length - 1;
+export function query(promql: string): string {
+  const hosts = promql.split(sameHost).length - 1;
   return `printf \`${promql}\` ${Array.from({ length: hosts }, () => "$labels.job $labels.instance").join(" ")} | query`;
 }
 
 /** What holds of the evidence, as sentences with numbers. The same number with two thresholds is told once. */
 function evidenceText(condition: Condition, thresholds: Thresholds, dialect: Dialect): string {
-  const own = { ...dialect, matchers: host };
+  const own = { ...dialect, matchers: sameHost };
   const sentences = new Map<string, { readonly leaf: Leaf; readonly unit: string; readonly exprs: string[] }>();
   for (const leaf of leaves(condition)) {
     // That something did not happen is no news.
@@ -75,7 +75,7 @@ function notChecked(settings: KitSettings): string {
   for (const { id, grant } of settings.causes) byGrant.set(grant, [...(byGrant.get(grant) ?? []), id]);
   return [...byGrant]
     .map(([grant, ids]) => {
-      const expr = query(`sshreset_cause_observable{${host},cause=~"${ids.join("|")}"} == 0`);
+      const expr = query(`sshreset_cause_observable{${sameHost},cause=~"${ids.join("|")}"} == 0`);
       return `{{ with ${expr} }}Not checked:{{ range . }} {{ .Labels.cause }}{{ end }} (${grant}). {{ end }}`;
     })
     .join("");
@@ -84,8 +84,8 @@ function notChecked(settings: KitSettings): string {
 /** By whom, as far as the kernel told: resets that came in against those that this host sent. */
 function whoReset(settings: KitSettings): string {
   const window = duration(600, settings);
-  const received = query(`sum(increase(sshreset_tcp_resets_received_total{${host}}[${window}])) > 0.5`);
-  const sent = query(`sum(increase(sshreset_tcp_resets_sent_total{${host}}[${window}])) > 0.5`);
+  const received = query(`sum(increase(sshreset_tcp_resets_received_total{${sameHost}}[${window}])) > 0.5`);
+  const sent = query(`sum(increase(sshreset_tcp_resets_sent_total{${sameHost}}[${window}])) > 0.5`);
   const number = '{{ . | first | value | printf "%.0f" }}';
   return (
     `{{ with ${received} }}${number} resets came in within 10 minutes: sent by the peers or by a device on the path. {{ end }}` +
@@ -99,11 +99,11 @@ function recovery(keepSeconds: number, settings: KitSettings): string {
   const window = duration(seconds, settings);
   const since = `the last ${seconds / 60} minutes`;
   const number = '{{ . | first | value | printf "%.0f" }}';
-  const logins = query(`sum(increase(sshreset_connections_accepted_total{${host}}[${window}])) > 0.5`);
+  const logins = query(`sum(increase(sshreset_connections_accepted_total{${sameHost}}[${window}])) > 0.5`);
   const resets = query(
-    `sum(increase(sshreset_connections_ended_total{${host},outcome="reset",peer_class="known"}[${window}])) > 0.5`,
+    `sum(increase(sshreset_connections_ended_total{${sameHost},outcome="reset",peer_class="known"}[${window}])) > 0.5`,
   );
-  const up = query(`min_over_time(sshreset_sshd_up{${host}}[${window}]) == 1`);
+  const up = query(`min_over_time(sshreset_sshd_up{${sameHost}}[${window}]) == 1`);
   return (
     `{{ with ${resets} }}Not yet proven: ${number} connections of known peers were reset in ${since}.` +
     `{{ else }}{{ if ${up} }}{{ with ${logins} }}Proven: ${number} logins and no reset of a known peer in ${since}, sshd listening all that time.` +

@@ -13,6 +13,7 @@ import { defaultSettings, withThresholds } from "./settings.ts";
 const usage = `usage: npm run kit -- [options]
   --out DIR            where to write alerts/ and dashboards/ (default: this project, with its docs)
   --selector MATCHERS  label matchers for every series: 'job="ssh"'
+  --probe-selector MATCHERS  the same for the series of /probe: 'job="ssh-probe"'
   --thresholds FILE    YAML: cause, name, number (see alerts/thresholds.yml)
   --runbook-base URL   where the runbooks are served
   --time-scale N       windows and waiting times divided by N: for tests only
@@ -23,6 +24,7 @@ try {
     options: {
       out: { type: "string", default: "." },
       selector: { type: "string", default: defaultSettings.matchers },
+      "probe-selector": { type: "string", default: defaultSettings.probeMatchers },
       thresholds: { type: "string" },
       "runbook-base": { type: "string", default: defaultSettings.runbookBase },
       "time-scale": { type: "string", default: "1" },
@@ -33,7 +35,13 @@ try {
   else {
     const timeScale = Number(values["time-scale"]);
     if (!(timeScale >= 1)) throw new Error(`--time-scale: "${values["time-scale"]}" is not a number of 1 or more`);
-    const plain = { ...defaultSettings, matchers: values.selector, timeScale, runbookBase: values["runbook-base"] };
+    const plain = {
+      ...defaultSettings,
+      matchers: values.selector,
+      probeMatchers: values["probe-selector"],
+      timeScale,
+      runbookBase: values["runbook-base"],
+    };
     const settings =
       values.thresholds === undefined ? plain : withThresholds(plain, parse(readFileSync(values.thresholds, "utf8")));
     const copied = [...alertFiles(settings), ...dashboardFiles(settings)];

@@ -9,6 +9,7 @@ import { duration, hostLabels, toPromql } from "../diagnosis/to-promql.ts";
 import { endThresholds, explaining, late, outside, symptomForSeconds } from "../diagnosis/unexplained.ts";
 import { causeAnnotations, symptomAnnotations } from "./annotations.ts";
 import { exporterRules } from "./exporter-rules.ts";
+import { probeRules } from "./probe-rules.ts";
 import type { KitSettings } from "./settings.ts";
 
 export interface RecordingRule {
@@ -50,6 +51,7 @@ export function ruleGroups(settings: KitSettings): readonly RuleGroup[] {
       ],
     },
     { name: "ssh-reset-exporter.itself", interval, rules: exporterRules(settings) },
+    { name: "ssh-reset-exporter.probe", interval, rules: probeRules(settings) },
   ];
 }
 

@@ -6,6 +6,7 @@ import { toPromql } from "../diagnosis/to-promql.ts";
 import { resetPhases, symptomForSeconds } from "../diagnosis/unexplained.ts";
 import { followers } from "./alertmanager.ts";
 import { exporterRules } from "./exporter-rules.ts";
+import { probeAlerts } from "./probe-rules.ts";
 import { defaultSettings } from "./settings.ts";
 
 const begin = "<!-- head: begin -->";
@@ -17,7 +18,7 @@ export function runbookHeads(): ReadonlyMap<string, string> {
   return new Map([
     ...causes.map((cause) => [cause.alert, causeHead(cause, causes)] as const),
     [symptom.alert, symptomHead(causes)] as const,
-    ...exporterRules(defaultSettings).map(
+    ...[...exporterRules(defaultSettings), ...probeAlerts(defaultSettings)].map(
       ({ alert, annotations, labels, expr, for: wait }) =>
         [
           alert,

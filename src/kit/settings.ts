@@ -7,6 +7,8 @@ import { symptom } from "../diagnosis/symptom.ts";
 import type { Dialect } from "../diagnosis/to-promql.ts";
 
 export interface KitSettings extends Dialect {
+  /** As `matchers`, for the scrape job of /probe. */
+  readonly probeMatchers: string;
   /** Without the alert's name and `.md`. */
   readonly runbookBase: string;
   readonly scrapeSeconds: number;
@@ -16,6 +18,7 @@ export interface KitSettings extends Dialect {
 
 export const defaultSettings: KitSettings = {
   matchers: "",
+  probeMatchers: "",
   timeScale: 1,
   runbookBase: "https://runbooks.example.org/ssh-reset-exporter",
   scrapeSeconds: 15,

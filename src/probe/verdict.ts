@@ -106,6 +106,11 @@ const meanings: Readonly<Record<ProbePhase, Readonly<Partial<Record<FailureReaso
   new_keys: afterBanner,
 };
 
+/** Undefined for what cannot happen in this phase. */
+export function meaningOf(phase: ProbePhase, reason: FailureReason): string | undefined {
+  return meanings[phase][reason]?.says;
+}
+
 /** What sshd writes before it closes: `Exceeded MaxStartups` (8.2 to 9.7), `Not allowed at this time` (9.8+). */
 export function saysThrottled({ text }: Pick<ProbeResult, "text">): boolean {
   return text.some((line) => line === "Exceeded MaxStartups" || line === "Not allowed at this time");

@@ -17,12 +17,17 @@ import { ownMetrics } from "../../src/metrics/own.ts";
 import { outcomes, peerClasses, phases } from "../../src/model/connection.ts";
 import type { MetricDef } from "../../src/model/metric.ts";
 import { sourceNames } from "../../src/model/record.ts";
+import { probeMetrics } from "../../src/probe/metrics.ts";
 import { tallyMetrics } from "../../src/tallies/index.ts";
 
 const definitions = new Map<string, MetricDef>(
-  [...tallyMetrics, ...collectorModules.flatMap(({ metrics }) => metrics), ...scrapeMetrics, ...ownMetrics].map(
-    (def) => [def.name, def],
-  ),
+  [
+    ...tallyMetrics,
+    ...collectorModules.flatMap(({ metrics }) => metrics),
+    ...scrapeMetrics,
+    ...ownMetrics,
+    ...probeMetrics,
+  ].map((def) => [def.name, def]),
 );
 
 const groups = ruleGroups(defaultSettings);
