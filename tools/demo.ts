@@ -51,12 +51,13 @@ async function demo(once: boolean): Promise<void> {
     targets: [{ instance: "db1", address: new URL(exporter.url).host }],
     onNotification: (notification) => pages.receive(notification),
   });
-  process.stdout.write(`
+  const addresses = `
   exporter      ${exporter.url}/         status page, and /metrics
   Prometheus    ${stack.prometheus}/alerts    with alerts/ssh-reset-exporter.rules.yml
   Alertmanager  ${stack.alertmanager}/          with alerts/alertmanager.yml
   Grafana       import dashboards/*.json, with this Prometheus as data source
-
+`;
+  process.stdout.write(`${addresses}
 Time of the rules runs ${timeScale} times faster: where a page says 5 minutes it is ${300 / timeScale} seconds here.
 
 `);
@@ -76,6 +77,7 @@ Time of the rules runs ${timeScale} times faster: where a page says 5 minutes it
   }
   if (once) return;
   say("that was all. Everything stays up to look around; Ctrl-C ends it");
+  process.stdout.write(addresses);
   for (;;) {
     host.login(peer);
     await delay(5000);

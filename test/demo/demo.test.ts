@@ -37,7 +37,7 @@ describe("the demo", function () {
       });
   }
   const ended = (): Promise<unknown> => once(child, "close");
-  const addresses = (): readonly string[] => output.match(/http:\/\/127\.0\.0\.1:\d+/g) ?? [];
+  const addresses = (): readonly string[] => [...new Set(output.match(/http:\/\/127\.0\.0\.1:\d+/g))];
 
   /** Nothing answers, and nothing is left in the folder of temporary files (but tsx's cache). */
   async function nothingLeft(): Promise<void> {
