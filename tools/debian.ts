@@ -305,7 +305,10 @@ function deb822Sources(text: string): AptSource[] {
 
 /** Ends with the last lines of apt-get's own words where it fails. */
 async function apt(config: string, args: readonly string[], cwd: string): Promise<void> {
-  const child = spawn("apt-get", ["-q", "-c", config, ...args], { cwd, stdio: ["ignore", "ignore", "pipe"] });
+  const child = spawn("apt-get", ["-q", "-c", config, "-oDebug::NoLocking=true", ...args], {
+    cwd,
+    stdio: ["ignore", "ignore", "pipe"],
+  });
   let stderr = "";
   child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
     stderr = (stderr + chunk).slice(-2000);
