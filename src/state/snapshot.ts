@@ -9,6 +9,9 @@ import { join } from "node:path";
 /** Raise it when the meaning of what is stored changes: an older exporter's snapshot is then set aside. */
 const formatVersion = 1;
 
+/** Full tables of connections and peers make a fifth of that. */
+const longestBytes = 64 * 1024 * 1024;
+
 /** The state directory is not usable; the message names it and the step that mends it. */
 export class StateError extends Error {
   override name = "StateError";
@@ -44,6 +47,8 @@ export function loadSnapshot<T>(directory: string, fileName: string, restore: (d
   const path = join(directory, fileName);
   let text: string;
   try {
+    const { size } = statSync(path);
+    if (size > longestBytes) return setAside(path, `it has ${size} bytes, more than any exporter writes`);
     text = readFileSync(path, "utf8");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return { value: undefined };
@@ -61,7 +66,7 @@ export function loadSnapshot<T>(directory: string, fileName: string, restore: (d
 function setAside(path: string, reason: string): Loaded<never> {
   const kept = `${path}.broken`;
   renameSync(path, kept);
-  return { value: undefined, setAside: { path: kept, reason } };
+  return { value: undefined, setAside: { path: kept, reason: reason.slice(0, 300) } };
 }
 
 /** `data` is serialised at once, before the first await: it may change afterwards. Rejects on any write error. */

@@ -1,4 +1,13 @@
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
@@ -55,6 +64,12 @@ describe("state/snapshot", () => {
       path: join(directory, "snapshot.json.broken"),
       reason: "it has version 99, this exporter writes 1",
     });
+  });
+
+  it("sets a file aside that is larger than any snapshot", () => {
+    writeFileSync(join(directory, "snapshot.json"), "");
+    truncateSync(join(directory, "snapshot.json"), 65 * 1024 * 1024);
+    expect(load().setAside?.reason).to.equal("it has 68157440 bytes, more than any exporter writes");
   });
 
   it("says what to do when the state directory is missing", () => {
