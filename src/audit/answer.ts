@@ -67,11 +67,12 @@ export function any(truths: readonly Truth[]): Truth {
   return truths.find(isUnknown) ?? false;
 }
 
-/** Several outcomes are possible: what they agree on, or what would tell. The last one needs nothing. */
+/** Several outcomes are possible: what they agree on, or what would tell. */
 export function settle(possible: readonly Outcome[]): Outcome {
   const last = possible.at(-1);
   if (last === undefined) throw new RangeError("an outcome of no possibilities");
-  if (possible.every(({ decision }) => decision === last.decision)) return last;
+  if (last.decision !== "unknown" && possible.every(({ decision }) => decision === last.decision))
+    return { ...last, needs: [] };
   return {
     decision: "unknown",
     rules: unique(possible.flatMap(({ rules }) => rules)),

@@ -127,8 +127,8 @@ function passBase(chain: Chain, base: BaseChain, walk: Walk): Outcome {
 }
 
 interface ChainPassage {
-  /** The ways in which it may end here; the last one is certain where `open` is false. */
-  readonly endings: Outcome[];
+  /** The ways in which it may end here, one for each decision. */
+  readonly endings: readonly Outcome[];
   /** It may come to the chain's end. */
   readonly open: boolean;
 }
@@ -137,7 +137,7 @@ interface ChainPassage {
 const maxDepth = 16;
 
 function passChain(chain: Chain, walk: Walk, depth: number): ChainPassage {
-  const endings: Outcome[] = [];
+  let endings: readonly Outcome[] = [];
   let mayReturn = false;
   for (const rule of chain.rules) {
     if (++walk.steps > maxSteps || depth > maxDepth)
@@ -146,7 +146,7 @@ function passChain(chain: Chain, walk: Walk, depth: number): ChainPassage {
     if (verdict === undefined) continue;
     const sure = needs.length === 0;
     const passage = follow(rule.name, verdict, walk, depth);
-    endings.push(...passage.endings.map((ending) => ({ ...ending, needs: unique([...needs, ...ending.needs]) })));
+    endings = merged(endings, passage.endings, needs);
     if (!sure) {
       mayReturn ||= verdict.kind === "return" || (verdict.kind === "goto" && passage.open);
       continue;
@@ -155,6 +155,20 @@ function passChain(chain: Chain, walk: Walk, depth: number): ChainPassage {
     if (verdict.kind === "return" || verdict.kind === "goto") return { endings, open: true };
   }
   return { endings, open: true };
+}
+
+/** Bounded: chains that jump to each other would multiply their endings. */
+function merged(before: readonly Outcome[], more: readonly Outcome[], needs: readonly string[]): readonly Outcome[] {
+  const byDecision = new Map(before.map((ending) => [ending.decision, ending]));
+  for (const ending of more) {
+    const same = byDecision.get(ending.decision);
+    byDecision.set(ending.decision, {
+      decision: ending.decision,
+      rules: unique([...(same?.rules ?? []), ...ending.rules]),
+      needs: unique([...(same?.needs ?? []), ...needs, ...ending.needs]),
+    });
+  }
+  return [...byDecision.values()];
 }
 
 /** Where a verdict leads. */
