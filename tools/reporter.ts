@@ -16,6 +16,10 @@ class Reporter extends mocha.reporters.Base {
     super(runner, options);
     const { EVENT_TEST_PASS, EVENT_TEST_FAIL, EVENT_SUITE_BEGIN, EVENT_RUN_END } = mocha.Runner.constants;
     const terminal = process.stderr.isTTY;
+    process.once("SIGTERM", () => {
+      console.log(`  FAILED out of time in: ${runner.test?.fullTitle() ?? "a hook"}`);
+      process.exit(124);
+    });
     runner.on(EVENT_SUITE_BEGIN, (suite: Mocha.Suite) => {
       if (terminal && suite.parent?.root) process.stderr.write(`\r\u001b[K  ${suite.title}`);
     });

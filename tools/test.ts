@@ -2,7 +2,7 @@
  * `npm test`: every check in stages, each with its time, then what was skipped and why, then `N passed, N failed`.
  * With CI=true a skipped check is a failure. `npm test -- --only STAGE`, `--full` (with the lab's core), `--list`.
  */
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -40,10 +40,10 @@ if (flags.list) {
   process.exit(0);
 }
 
-let running: ReturnType<typeof spawn> | undefined;
+let running: ChildProcess | undefined;
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.on(signal, () => {
-    running?.kill(signal);
+    end(running, signal);
     rmSync(folder, { recursive: true, force: true });
     process.exit(130);
   });
@@ -110,13 +110,13 @@ function recordedSkips(): Skip[] {
 async function run(command: readonly string[], resultFile: string, limitMinutes: number): Promise<string> {
   const [program = "", ...args] = command;
   const env = { ...process.env, RESULT_FILE: resultFile, SKIPS_FILE: skipsFile, FORCE_COLOR: "0" };
-  const child = spawn(program, args, { stdio: ["ignore", "inherit", "inherit"], env });
+  const child = spawn(program, args, { stdio: ["ignore", "inherit", "inherit"], env, detached: true });
   running = child;
   let late = false;
   const timer = setTimeout(() => {
     late = true;
-    child.kill("SIGTERM");
-    setTimeout(() => child.kill("SIGKILL"), 20_000).unref();
+    end(child, "SIGTERM");
+    setTimeout(() => end(child, "SIGKILL"), 20_000).unref();
   }, limitMinutes * 60_000);
   const status = await new Promise<string>((resolve) => {
     child.on("error", (error) => resolve(error.message));
@@ -125,6 +125,12 @@ async function run(command: readonly string[], resultFile: string, limitMinutes:
   clearTimeout(timer);
   running = undefined;
   return late ? `not done after ${limitMinutes} minutes` : status;
+}
+
+/** With all that it started: it leads a process group of its own. */
+function end(child: ChildProcess | undefined, signal: NodeJS.Signals): void {
+  if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  process.kill(-child.pid, signal);
 }
 
 /** Tests are sorted by what they need: those that import tools/debian.ts drive real programs. */
@@ -166,7 +172,11 @@ function plan(): Stage[] {
 
 function mocha(name: string, files: readonly string[]): Check {
   if (files.length === 0) return { name, command: [] };
-  return { name, command: bin("mocha/bin/mocha.js", "--reporter", "./tools/reporter.ts", ...files), counted: true };
+  return {
+    name,
+    command: tsx("node_modules/mocha/lib/cli/cli.js", "--reporter", "./tools/reporter.ts", ...files),
+    counted: true,
+  };
 }
 
 function labCore(): Check {

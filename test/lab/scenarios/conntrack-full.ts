@@ -66,7 +66,7 @@ async function fill({ network, host }: Bench, where: "server" | "router"): Promi
   const args = ["netns", "exec", network.namespaces[where].name, conntrack.path, "-R", file];
   await run("ip", args, { env: conntrack.env, timeoutMs: 180_000 }).catch((error: unknown) => {
     // The last ones find the table full.
-    if (!/table full|Cannot allocate|already exists/i.test(String(error))) throw error;
+    if (!/table full|Cannot allocate|not enough memory|already exists/i.test(String(error))) throw error;
   });
 }
 
