@@ -11,7 +11,7 @@ import type { Config } from "../config/options.ts";
 import { catalogue } from "../diagnosis/catalogue.ts";
 import { Exporter } from "../exporter/exporter.ts";
 import { StateError } from "../state/snapshot.ts";
-import type { Part } from "../web/landing-page.ts";
+import type { Part } from "../web/status-page.ts";
 import { version } from "./version.ts";
 
 const usage = `Usage: ssh-reset-exporter check [the flags of serve]

@@ -85,6 +85,8 @@ async function start(config: Config, log: Log): Promise<Service> {
     telemetryPath: config["web.telemetry-path"],
     expose: (format, collect) => exporter.expose(format, collect),
     status: () => exporter.status(),
+    checklist: () => exporter.checklist(web !== undefined && isAuthenticated(web)),
+    runbookBase: config["web.runbook-base"],
     notReady: () => exporter.notReady(),
     onError: (error, path) => log.error({ path, error: String(error) }, "cannot answer"),
   });
@@ -112,6 +114,11 @@ function allowEntry(text: string): AllowEntry {
     if (error instanceof TargetError) throw new ConfigError(`--probe.allow: ${error.message}`);
     throw error;
   }
+}
+
+/** Whether everybody who comes in had to say who they are. */
+function isAuthenticated({ current: { users, tls } }: WebConfigInForce): boolean {
+  return users.size > 0 || tls?.clientAuth === "RequireAndVerifyClientCert";
 }
 
 /** A bad configuration leaves the running one as it is; a good one replaces it. */

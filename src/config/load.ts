@@ -200,6 +200,18 @@ function checkTogether(settings: Settings): void {
   if (!/^\/[\w./-]*$/.test(path) || path === "/" || path.startsWith("/-/")) {
     throw new ConfigError(`--web.telemetry-path: "${path}" is not a path of its own such as /metrics`);
   }
+  const base = settings["web.runbook-base"];
+  if (base !== undefined && !/^https?:\/\/[^\s"<>]+$/.test(base)) {
+    throw new ConfigError(`--web.runbook-base: "${base}" is no URL such as https://runbooks.example.org/ssh`);
+  }
+  if (settings["web.show-evidence"] && settings["web.config.file"] === undefined) {
+    throw new ConfigError(
+      "--web.show-evidence shows log lines: it needs --web.config.file with users or client certificates",
+    );
+  }
+  if (settings["web.show-evidence"] && settings["peers.hash"]) {
+    throw new ConfigError("--web.show-evidence shows addresses and --peers.hash hides them: give one of them");
+  }
   for (const name of ["peers.proxy", "peers.health-check"] as const) {
     for (const address of settings[name]) {
       if (isIP(address) === 0) throw new ConfigError(`--${name}: "${address}" is no IP address`);

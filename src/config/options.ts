@@ -62,6 +62,20 @@ export const options = {
     group: "Web",
     summary: "YAML file for TLS and basic authentication, in the format of Prometheus' exporter-toolkit.",
   },
+  "web.runbook-base": {
+    type: "text",
+    default: undefined,
+    placeholder: "URL",
+    group: "Web",
+    summary: "Where the runbooks are served: the status page links to URL/ALERT.md. Default: it names the file.",
+  },
+  "web.show-evidence": {
+    type: "switch",
+    default: false,
+    group: "Web",
+    summary:
+      "Show the decisive log lines, with user names and addresses, on the status page and in /api/v1/diagnosis. Needs --web.config.file with users or client certificates.",
+  },
   "source.logfile": {
     type: "texts",
     default: [],

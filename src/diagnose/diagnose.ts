@@ -58,7 +58,7 @@ export async function diagnoseFrom(material: Material, peer: string | undefined)
     ...rest,
     report: checklist({ fromMs, toMs, seen: both, symptom, ends }),
     ...(peer !== undefined && { peer }),
-    knownPeers: ends.knownPeers ?? 0,
+    knownPeers: ends.knownPeers,
     lines,
   };
 }

@@ -6,8 +6,9 @@ import type { PeersOptions } from "../connections/peers.ts";
 import { catalogue } from "../diagnosis/catalogue.ts";
 import type { CauseId } from "../diagnosis/cause.ts";
 import { type CauseSeen, type Ends, seenNow } from "../diagnosis/checklist.ts";
-import { Diagnosis, type DiagnosisSnapshot, type Finding } from "../diagnosis/verdict.ts";
-import type { Episode, EvidenceLine, SymptomReport } from "../model/checklist.ts";
+import { Course } from "../diagnosis/course.ts";
+import { Diagnosis, type DiagnosisSnapshot } from "../diagnosis/verdict.ts";
+import type { EvidenceLine, SymptomReport } from "../model/checklist.ts";
 import type { Event } from "../model/event.ts";
 import type { Sample } from "../model/metric.ts";
 import type { LogRecord } from "../model/record.ts";
@@ -15,6 +16,7 @@ import { Ledger } from "../tallies/index.ts";
 import { kernelMetrics } from "../tallies/kernel.ts";
 import { oomMetrics } from "../tallies/oom.ts";
 import { decides, type Subject } from "./decisive.ts";
+import { Lines } from "./evidence-lines.ts";
 import { addressOf, type Observation } from "./observation.ts";
 import type { SourceRead } from "./read-window.ts";
 import type { TimeWindow } from "./time-window.ts";
@@ -25,9 +27,6 @@ const tickMs = 1000;
 const judgeMs = 15_000;
 /** So long after the last event that any condition counts, nothing can change by itself: nothing is judged. */
 const restMs = 70 * 60_000;
-/** Lines kept of each subject: the first ones and the last ones. */
-const linesKept = 3;
-const episodesKept = 50;
 
 /** What only the kernel's lines count. */
 const fromKernel = new Set([...kernelMetrics, ...oomMetrics].map(({ name }) => name));
@@ -106,17 +105,13 @@ export class Replay {
         ...own,
         episodes: past?.episodes ?? own.episodes,
         evidence: past?.evidence ?? own.evidence,
-        ...(lines !== undefined && {
-          lines: lines.kept(),
-          lineCount: lines.count,
-          strangerLines: lines.strangers,
-        }),
+        ...lines?.told(),
       });
     }
     return {
       seen,
       symptom: this.#course.symptom(this.#diagnosis),
-      lines: this.#lines.get("peer_reset")?.kept() ?? [],
+      lines: this.#lines.get("peer_reset")?.told().lines ?? [],
       ends: this.#ends(sources),
     };
   }
@@ -164,18 +159,18 @@ export class Replay {
     }
   }
 
-  #ends(sources: readonly SourceRead[]): Ends {
+  #ends(sources: readonly SourceRead[]): Replayed["ends"] {
     let [resets, silent] = [0, 0];
-    let peers: number | undefined;
+    let knownPeers = 0;
     for (const { name, labels = {}, value } of this.#ledger.samples(this.#clockMs)) {
       if (typeof value !== "number") continue;
-      if (name === "sshreset_known_peers") peers = value;
+      if (name === "sshreset_known_peers") knownPeers = value;
       if (name !== "sshreset_connections_ended_total" || labels["peer_class"] !== "known") continue;
       if (labels["outcome"] === "reset") resets += value;
       if (labels["outcome"] === "error" && labels["phase"] === "session") silent += value;
     }
     const visible = sources.some((read) => read.source !== "kmsg" && isRead(read));
-    return { knownResets: resets, knownPeers: peers, silentSessions: silent, visible };
+    return { knownResets: resets, silentSessions: silent, visible, knownPeers };
   }
 }
 
@@ -192,7 +187,7 @@ export interface Replayed {
   readonly symptom: SymptomReport;
   /** Of resets that sshd logged. */
   readonly lines: readonly EvidenceLine[];
-  readonly ends: Ends;
+  readonly ends: Ends & { readonly knownPeers: number };
 }
 
 /** A source that failed midway has still told something. */
@@ -256,106 +251,6 @@ export function together(
       ];
     }),
   );
-}
-
-/** What was active when, and the largest numbers meanwhile. */
-class Course {
-  readonly #causes = new Map<CauseId, { episodes: Episode[]; evidence: readonly Finding[] }>();
-  #unexplained: { sinceMs: number } | undefined;
-  #explainedBy: ReadonlySet<CauseId> = new Set();
-
-  follow(diagnosis: Diagnosis, timeMs: number, { fromMs, toMs }: TimeWindow): void {
-    const active = diagnosis.active();
-    for (const [id, { episodes }] of this.#causes) {
-      const last = episodes.at(-1);
-      if (last !== undefined && last.toMs === undefined && !active.has(id))
-        episodes[episodes.length - 1] = { ...last, toMs: timeMs };
-    }
-    const { state, sinceMs, causes } = diagnosis.symptom();
-    if (state === "active" && sinceMs !== undefined && timeMs >= fromMs) this.#unexplained ??= { sinceMs };
-    if (state === "explained" && timeMs >= fromMs) this.#explainedBy = new Set([...this.#explainedBy, ...causes]);
-    if (active.size === 0 || timeMs < fromMs) return;
-    const verdicts = diagnosis.verdicts(timeMs);
-    for (const [id, sinceMs] of active) {
-      const own = this.#causes.get(id) ?? { episodes: [], evidence: [] };
-      this.#causes.set(id, own);
-      const last = own.episodes.at(-1);
-      if (last === undefined || last.toMs !== undefined) {
-        // What only follows the window's end belongs to it: its lines did not come later.
-        if (own.episodes.length < episodesKept && sinceMs <= toMs + judgeMs) own.episodes.push({ fromMs: sinceMs });
-      }
-      own.evidence = larger(own.evidence, verdicts.find(({ cause }) => cause === id)?.evidence ?? []);
-    }
-  }
-
-  of(id: CauseId): { readonly episodes: readonly Episode[]; readonly evidence: readonly Finding[] } | undefined {
-    const own = this.#causes.get(id);
-    return own === undefined || own.episodes.length === 0 ? undefined : own;
-  }
-
-  symptom(diagnosis: Diagnosis): SymptomReport {
-    const { state, sinceMs } = diagnosis.symptom();
-    const explainedBy = [...this.#explainedBy];
-    if (this.#unexplained !== undefined) return { state: "active", sinceMs: this.#unexplained.sinceMs, explainedBy };
-    if (state === "pending" && sinceMs !== undefined) return { state, sinceMs, explainedBy };
-    return { state: explainedBy.length > 0 ? "explained" : "inactive", explainedBy };
-  }
-}
-
-/** By metric and threshold, the finding that holds, with the value farthest from the threshold. */
-function larger(before: readonly Finding[], now: readonly Finding[]): readonly Finding[] {
-  if (before.length !== now.length) return now;
-  return now.map((finding, index) => {
-    const old = before[index];
-    if (old?.holds !== true) return finding;
-    if (!finding.holds) return old;
-    const grew = finding.is === "<" ? (finding.value ?? 0) < (old.value ?? 0) : (finding.value ?? 0) > (old.value ?? 0);
-    return grew ? finding : old;
-  });
-}
-
-/** The first and last lines about one subject; those of strangers are only counted. */
-class Lines {
-  count = 0;
-  strangers = 0;
-  readonly #first: EvidenceLine[] = [];
-  readonly #last: EvidenceLine[] = [];
-
-  add(event: Event, { timeMs, ident, pid, message, count }: LogRecord, stranger: boolean): void {
-    this.count += count;
-    if (stranger) {
-      this.strangers += count;
-      return;
-    }
-    const speaker = pid === 0 ? ident : `${ident}[${pid}]`;
-    const line = { timeMs, speaker, text: printable(message === "" ? wordsOf(event) : message) };
-    if (this.#first.length < linesKept) this.#first.push(line);
-    else {
-      this.#last.push(line);
-      if (this.#last.length > linesKept) this.#last.shift();
-    }
-  }
-
-  kept(): readonly EvidenceLine[] {
-    return [...this.#first, ...this.#last];
-  }
-}
-
-const textLength = 300;
-
-/** For a terminal: no control, format or private characters, nothing that turns the direction of writing. */
-export function printable(text: string): string {
-  const safe = text
-    .slice(0, textLength)
-    .replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`);
-  return text.length > textLength ? `${safe}...` : safe;
-}
-
-/** An event without its line, as from a bundle: `sshd.drop: max_startups, 240.0.0.1, 5555`. */
-function wordsOf({ kind, ...rest }: Event): string {
-  return `${kind}: ${Object.entries(rest)
-    .map(([name, value]) => `${name} ${String(value)}`)
-    .join(", ")}`;
 }
 
 /** sshd_up as far as the log tells it; nothing before the first line that does. */

@@ -3,16 +3,17 @@
  * Pure: the status page shows the verdicts of now with it, `diagnose` those of a past window.
  */
 import type {
+  CauseLines,
   CauseReport,
   CauseState,
   ChecklistReport,
   Conclusion,
   Episode,
-  EvidenceLine,
   EvidenceNumber,
   StepReport,
   StepState,
   SymptomReport,
+  Trend,
 } from "../model/checklist.ts";
 import { catalogue } from "./catalogue.ts";
 import type { Cause, CauseId, Step } from "./cause.ts";
@@ -30,15 +31,12 @@ export const steps: readonly { readonly step: Step; readonly title: string }[] =
 ];
 
 /** What is known of one cause. Episodes are those of the whole window, oldest first. */
-export interface CauseSeen {
+export interface CauseSeen extends Partial<CauseLines> {
   readonly state: VerdictState;
   readonly observable: boolean;
   readonly episodes: readonly Episode[];
   readonly evidence: readonly Finding[];
-  readonly lines?: readonly EvidenceLine[];
-  readonly lineCount?: number;
-  readonly strangerLines?: number;
-  readonly trend?: readonly (number | null)[];
+  readonly trend?: Trend;
 }
 
 /** What the verdicts of now say, without a past. */
@@ -51,12 +49,14 @@ export function seenNow(verdicts: readonly Verdict[]): ReadonlyMap<CauseId, Caus
   );
 }
 
-/** How many connections of known peers were reset, and how many peers there are; undefined: nobody counted. */
+/** What was seen of ends, whether a cause explains them or not. Undefined: nobody counted. */
 export interface Ends {
-  readonly knownResets: number | undefined;
-  readonly knownPeers: number | undefined;
+  /** Known peers reset within the last 10 minutes. */
+  readonly resetPeers?: number | undefined;
+  /** Connections of known peers that ended by a reset in the window. */
+  readonly knownResets?: number;
   /** Sessions that ended without a word: what a reset leaves before OpenSSH 9.8. */
-  readonly silentSessions: number | undefined;
+  readonly silentSessions?: number;
   /** Whether anything that tells of resets is read. */
   readonly visible: boolean;
 }
@@ -211,9 +211,8 @@ function conclude(causes: readonly CauseReport[], symptom: SymptomReport, ends: 
     ...(clear.length > 0 ? [`Judged and clear on this host: ${clear.join(", ")}.`] : []),
     ...(unknown.length > 0 ? [`Not checked, so not excluded: ${unknown.join(", ")}.`] : []),
   ];
-  const resets = ends.knownResets ?? 0;
-  const silent = ends.silentSessions ?? 0;
-  if (symptom.state === "inactive" && resets === 0 && silent === 0) {
+  const { resetPeers = 0, knownResets: resets = 0, silentSessions: silent = 0 } = ends;
+  if (symptom.state === "inactive" && resetPeers + resets + silent === 0) {
     return {
       verdict: "nothing",
       sentence: "No cause found, and no connection of a known peer was seen to be reset.",
@@ -221,6 +220,7 @@ function conclude(causes: readonly CauseReport[], symptom: SymptomReport, ends: 
     };
   }
   const counts = [
+    ...(resetPeers > 0 ? [`${resetPeers} known peer${plural(resetPeers)} reset in the last 10 minutes`] : []),
     ...(resets > 0 ? [`${resets} connection${plural(resets)} of known peers ended by a reset`] : []),
     ...(silent > 0
       ? [`${silent} session${plural(silent)} ended without a word (so does a reset before OpenSSH 9.8)`]

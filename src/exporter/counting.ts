@@ -2,8 +2,9 @@
  * Everything that is counted and kept: pipeline and ledger, with one snapshot of both. It is restored from the state
  * directory before the first record, and its samples belong to exactly the snapshot taken with them.
  */
+import type { Event } from "../model/event.ts";
 import type { Sample } from "../model/metric.ts";
-import type { SourceName } from "../model/record.ts";
+import type { LogRecord, SourceName } from "../model/record.ts";
 import { anything, flag, object } from "../model/saved.ts";
 import type { Batch, Position } from "../model/source.ts";
 import { isTrusted, parse } from "../parsers/index.ts";
@@ -26,6 +27,8 @@ export interface CountingOptions {
   readonly ledger: LedgerOptions;
   /** Names of the sources that run here: only these have series. */
   readonly sources: readonly SourceName[];
+  /** Every event, before it is counted. */
+  readonly onEvent?: (event: Event, record: LogRecord) => void;
   readonly onBrokenRecord: (error: unknown, source: SourceName) => void;
 }
 
@@ -38,7 +41,7 @@ export class Counting implements Committable {
   #changedAtMs = Number.POSITIVE_INFINITY;
 
   /** `saved` is what `state` gave before; throws if it is not. */
-  constructor({ ledger, sources, onBrokenRecord }: CountingOptions, saved?: unknown) {
+  constructor({ ledger, sources, onEvent, onBrokenRecord }: CountingOptions, saved?: unknown) {
     this.#ledger = new Ledger(ledger);
     this.#sources = sources;
     this.#pipeline = new Pipeline(
@@ -46,6 +49,7 @@ export class Counting implements Committable {
       {
         handle: (event, record) => {
           this.recentResets.add(event, record.timeMs);
+          onEvent?.(event, record);
           this.#ledger.handle(event, record);
         },
       },

@@ -3,6 +3,7 @@
  * judged. Everything is wired here and nothing is computed.
  */
 import { setMaxListeners } from "node:events";
+import { hostname } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { collectorModules } from "../collectors/index.ts";
@@ -10,9 +11,11 @@ import { type CollectorState, type RunningCollectors, runCollectors } from "../c
 import { SocketTable } from "../collectors/socket-table.ts";
 import { findSshdPorts } from "../collectors/sshd-process.ts";
 import type { Config } from "../config/options.ts";
+import { EvidenceLines } from "../diagnose/evidence-lines.ts";
 import type { Verdict } from "../diagnosis/verdict.ts";
 import { expose, type Format, type Written } from "../metrics/exposition.ts";
 import { ownMetrics } from "../metrics/own.ts";
+import type { ChecklistReport } from "../model/checklist.ts";
 import type { HostPaths } from "../model/collector.ts";
 import type { MetricDef, Sample } from "../model/metric.ts";
 import type { SourceName } from "../model/record.ts";
@@ -20,7 +23,7 @@ import type { Source } from "../model/source.ts";
 import { commitSnapshot, loadSnapshot, openStateDirectory } from "../state/snapshot.ts";
 import { tallyMetrics } from "../tallies/index.ts";
 import { UnknownCollector } from "../web/app.ts";
-import type { Part, Status } from "../web/landing-page.ts";
+import type { Part, Status } from "../web/status-page.ts";
 import { Committer } from "./committer.ts";
 import { Counting, type CountingOptions } from "./counting.ts";
 import { Judging, judgeIntervalMs } from "./judging.ts";
@@ -56,6 +59,7 @@ export class Exporter {
   readonly #definitions: readonly MetricDef[];
   readonly #written: Readonly<Record<Format, Written>> = { text: new Map(), openmetrics: new Map() };
   readonly #sockets = new SocketTable();
+  readonly #evidence: EvidenceLines | undefined;
   readonly #abort = new AbortController();
   #sshdPorts: readonly number[];
   #collectorStates: readonly CollectorState[] = [];
@@ -78,6 +82,7 @@ export class Exporter {
     const { path, create } = stateDirectory(config["state.directory"]);
     openStateDirectory(path, create);
     this.#directory = path;
+    this.#evidence = config["web.show-evidence"] ? new EvidenceLines() : undefined;
     this.#counting = this.#loadCounting();
     const saveSamples = async (state: unknown) => {
       await commitSnapshot(path, samplesFile, state).catch((error: unknown) =>
@@ -157,9 +162,16 @@ export class Exporter {
   status(): Status {
     return {
       version: this.#version,
+      host: hostname(),
       sources: [...this.#sources.map(sourcePart), ...this.#plan.absent],
       collectors: this.#collectorStates.map(collectorPart),
     };
+  }
+
+  /** `withLines`: who asks may read the log. They are kept only with --web.show-evidence. */
+  checklist(withLines: boolean): ChecklistReport {
+    const nowMs = Date.now();
+    return this.#judging.checklist(nowMs, withLines ? this.#evidence?.told(nowMs) : undefined);
   }
 
   /** Undefined when every source is open. */
@@ -187,8 +199,12 @@ export class Exporter {
 
   #loadCounting(): Counting {
     const config = this.#config;
+    const evidence = this.#evidence;
     const options: CountingOptions = {
       sources: this.#plan.names,
+      ...(evidence && {
+        onEvent: (event, record) => evidence.take(event, record, (address) => this.#counting.isKnown(address)),
+      }),
       onBrokenRecord: (error, source) =>
         this.#log.error({ source, error: String(error) }, "a record was skipped; this is a bug"),
       ledger: {

@@ -13,7 +13,7 @@ import { createLogfileSource } from "../sources/logfile.ts";
 import { offeredSources } from "../sources/offer.ts";
 import { identsOfKinds, recordKinds, SourceConflict, type SourceSelection, selectSources } from "../sources/select.ts";
 import { createTcpTraceSource, preparedInstance } from "../sources/tcp-trace.ts";
-import type { Part } from "../web/landing-page.ts";
+import type { Part } from "../web/status-page.ts";
 
 export interface SourcePlan {
   readonly names: readonly SourceName[];

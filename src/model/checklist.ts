@@ -23,13 +23,30 @@ export interface EvidenceLine {
   readonly text: string;
 }
 
+/** The lines about one cause. */
+export interface CauseLines {
+  readonly lines: readonly EvidenceLine[];
+  /** How many such lines there were. */
+  readonly lineCount: number;
+  /** Of those, lines about addresses that have never logged in here; they are not among `lines`. */
+  readonly strangerLines: number;
+}
+
 export interface Episode {
   readonly fromMs: number;
   /** Undefined: still at work at the end. */
   readonly toMs?: number;
 }
 
-export interface CauseReport {
+/** A cause's leading number over the last hour, minute by minute, oldest first; null where there was no sample. */
+export interface Trend {
+  readonly what: string;
+  readonly values: readonly (number | null)[];
+  /** Where it becomes evidence; left out of counts by the minute, whose threshold is of a longer time. */
+  readonly threshold?: number;
+}
+
+export interface CauseReport extends Partial<CauseLines> {
   readonly cause: string;
   readonly title: string;
   readonly summary: string;
@@ -40,18 +57,12 @@ export interface CauseReport {
   readonly follows?: string;
   readonly episodes: readonly Episode[];
   readonly evidence: readonly EvidenceNumber[];
-  readonly lines?: readonly EvidenceLine[];
-  /** How many such lines there were. */
-  readonly lineCount?: number;
-  /** Of those, lines about addresses that have never logged in here; they are not among `lines`. */
-  readonly strangerLines?: number;
   /** Numbers that there were no samples for. */
   readonly unseen: readonly string[];
   /** What would grant access, where it cannot be judged. */
   readonly grant?: string;
   readonly next: readonly { readonly run: string; readonly shows: string }[];
-  /** Its leading number over the last hour, oldest first; null where there was no sample. */
-  readonly trend?: readonly (number | null)[];
+  readonly trend?: Trend;
 }
 
 export interface StepReport {

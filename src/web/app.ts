@@ -5,13 +5,19 @@
 import { gzipSync } from "node:zlib";
 import express, { type Express, type NextFunction, type Request, type Response } from "express";
 import { contentTypes, type Format, negotiate } from "../metrics/exposition.ts";
-import { landingPage, type Status } from "./landing-page.ts";
+import type { ChecklistReport } from "../model/checklist.ts";
+import { refreshScript, styleSheet } from "./status-assets.ts";
+import { type Status, statusPage } from "./status-page.ts";
 
 export interface Site {
   readonly telemetryPath: string;
   /** The whole page in this format; `collect` names the only collectors wanted. Throws UnknownCollector. */
   expose(format: Format, collect: readonly string[] | undefined): Promise<string>;
   status(): Status;
+  /** Of the last hour; with log lines only where the site may show them. */
+  checklist(): ChecklistReport;
+  /** Where runbooks are served. */
+  readonly runbookBase?: string | undefined;
   /** Undefined when ready, else why not. */
   notReady(): string | undefined;
   onError(error: unknown, path: string): void;
@@ -37,7 +43,14 @@ export function createApp(site: Site): Express {
   app.set("strict routing", true);
   app.use(securityHeaders(site), ...site.gates, onlyReading);
   app.get("/", (_request, response) => {
-    response.type("html").send(landingPage(site.status(), site.telemetryPath));
+    const { telemetryPath, runbookBase } = site;
+    const links = { telemetryPath, ...(runbookBase !== undefined && { runbookBase }) };
+    response.type("html").send(statusPage(site.status(), site.checklist(), links));
+  });
+  app.get("/style.css", (_request, response) => asset(response, "text/css", styleSheet));
+  app.get("/refresh.js", (_request, response) => asset(response, "text/javascript", refreshScript));
+  app.get("/api/v1/diagnosis", (_request, response) => {
+    response.json(site.checklist());
   });
   app.get(site.telemetryPath, (request, response) => metrics(site, request, response));
   app.get("/-/healthy", (_request, response) => plain(response, 200, "ssh-reset-exporter is healthy."));
@@ -47,7 +60,14 @@ export function createApp(site: Site): Express {
   });
   for (const [path, handler] of Object.entries(site.routes ?? {})) app.get(path, handler);
   app.use((_request, response) => {
-    const pages = ["/", site.telemetryPath, "/-/healthy", "/-/ready", ...Object.keys(site.routes ?? {})];
+    const pages = [
+      "/",
+      site.telemetryPath,
+      "/api/v1/diagnosis",
+      "/-/healthy",
+      "/-/ready",
+      ...Object.keys(site.routes ?? {}),
+    ];
     plain(response, 404, `Not found. There are: ${pages.join(", ")}`);
   });
   app.use((error: Error & { status?: number }, request: Request, response: Response, next: NextFunction) => {
@@ -63,7 +83,7 @@ function securityHeaders(site: Site): express.Handler {
   return (_request, response, next) => {
     response.set({
       "Content-Security-Policy":
-        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
       "X-Content-Type-Options": "nosniff",
       "Referrer-Policy": "no-referrer",
       "Cache-Control": "no-store",
@@ -110,6 +130,11 @@ export function acceptsGzip(header: string | undefined): boolean {
       const [coding = "", weight = "q=1"] = part.split(";").map((piece) => piece.trim().toLowerCase());
       return (coding === "gzip" || coding === "*") && Number(weight.replace(/^q=/, "")) > 0;
     });
+}
+
+/** Small, and changed with the release: asked for again with a page that is opened. */
+function asset(response: Response, type: string, text: string): void {
+  response.set("Cache-Control", "no-cache").type(type).send(text);
 }
 
 function plain(response: Response, status: number, text: string): void {

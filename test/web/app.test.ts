@@ -3,6 +3,7 @@ import { createServer, request as httpRequest, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { gunzipSync } from "node:zlib";
 import { expect } from "chai";
+import type { ChecklistReport } from "../../src/model/checklist.ts";
 import { acceptsGzip, createApp, type Site, UnknownCollector } from "../../src/web/app.ts";
 
 interface Answer {
@@ -10,6 +11,14 @@ interface Answer {
   readonly headers: Readonly<Record<string, unknown>>;
   readonly body: Buffer;
 }
+
+const emptyReport: ChecklistReport = {
+  fromMs: 0,
+  toMs: 3_600_000,
+  conclusion: { verdict: "nothing", sentence: "Nothing.", because: [] },
+  steps: [],
+  symptom: { state: "inactive", explainedBy: [] },
+};
 
 describe("web/app", () => {
   let server: Server;
@@ -26,9 +35,11 @@ describe("web/app", () => {
     },
     status: () => ({
       version: "1.2.3",
+      host: "web1",
       sources: [{ name: "kmsg", state: "failed", note: "<script>alert(1)</script>", grant: "setcap x" }],
       collectors: [{ name: "conntrack", state: "ok" }],
     }),
+    checklist: () => emptyReport,
     notReady: () => ready,
     onError: (error) => errors.push((error as Error).message),
   };
@@ -96,7 +107,7 @@ describe("web/app", () => {
     const answer = await get("/metrics/");
     expect([answer.status, answer.body.toString()]).to.deep.equal([
       404,
-      "Not found. There are: /, /metrics, /-/healthy, /-/ready\n",
+      "Not found. There are: /, /metrics, /api/v1/diagnosis, /-/healthy, /-/ready\n",
     ]);
   });
 
