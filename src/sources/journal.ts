@@ -27,6 +27,8 @@ export interface JournalOptions extends SourceStart, JournalPlace {
 }
 
 const retryLimitMs = 60_000;
+/** sd_journal_get_cursor(3): `s=HEX;i=HEX;b=HEX;m=HEX;t=HEX;x=HEX`. */
+const cursorForm = /^(?:[a-z]=[0-9a-f]{1,32};){1,11}[a-z]=[0-9a-f]{1,32}$/;
 const messageLength = 8 * 1024;
 
 const trustedFields = [
@@ -135,6 +137,7 @@ class JournalSource implements Source {
   /** The last entry read; undefined until there is one, then `#sinceMs` is where to start. */
   #cursor: string | undefined;
   readonly #sinceMs: number;
+  readonly #unplaced: boolean;
   #status: SourceStatus = { up: false, reason: "journalctl has not started yet" };
   #run: JournalctlRun | undefined;
 
@@ -143,8 +146,11 @@ class JournalSource implements Source {
     this.#idents = new Set(options.idents);
     this.#nowMs = options.nowMs ?? Date.now;
     const { cursor, sinceMs } = (options.position ?? {}) as Readonly<Record<string, unknown>>;
-    if (typeof cursor === "string" && cursor !== "") this.#cursor = cursor;
-    this.#sinceMs = typeof sinceMs === "number" ? sinceMs : options.fromBeginning ? 0 : this.#nowMs();
+    if (typeof cursor === "string" && cursorForm.test(cursor)) this.#cursor = cursor;
+    // Where it was is not to be found again: better to lose than to count twice.
+    this.#unplaced = cursor !== undefined && this.#cursor === undefined;
+    const resumed = !this.#unplaced && typeof sinceMs === "number" && sinceMs >= 0 && sinceMs <= this.#nowMs();
+    this.#sinceMs = resumed ? sinceMs : options.fromBeginning && !this.#unplaced ? 0 : this.#nowMs();
   }
 
   status(): SourceStatus {
@@ -152,7 +158,9 @@ class JournalSource implements Source {
   }
 
   async *batches(signal: AbortSignal): AsyncGenerator<Batch> {
-    yield { records: [], position: this.#position(), lost: 0 };
+    if (this.#unplaced)
+      this.#options.onWarning("journal: the position in the state makes no sense: entries may be lost");
+    yield { records: [], position: this.#position(), lost: this.#unplaced ? 1 : 0 };
     const firstRetryMs = this.#options.retryMs ?? 1000;
     let retryMs = firstRetryMs;
     while (!signal.aborted) {

@@ -428,7 +428,8 @@ function isFilePosition(value: unknown): value is FilePosition {
   if (typeof value !== "object" || value === null) return false;
   const { device, inode, offset, hash } = value as Partial<Record<keyof FilePosition, unknown>>;
   // Inodes of overlay file systems go beyond 2^53: rounded, they still are the same number each time.
-  return [device, inode, offset].every((n) => typeof n === "number" && n >= 0) && typeof hash === "string";
+  const numbers = [device, inode, offset].every((n) => typeof n === "number" && n >= 0);
+  return numbers && Number.isSafeInteger(offset) && typeof hash === "string";
 }
 
 function statOf(path: string): Stats | undefined {

@@ -65,8 +65,10 @@ export function createTcpTraceSource(options: TcpTraceOptions): Source {
     let consumed = stats.read;
     let statsAtMs = Date.now();
     // Overwritten while nobody read, or read by a process that ended before it could commit them.
-    const since = (now: number, field: "read" | "lost"): number =>
-      sameInstance ? Math.max(0, now - Number(resume[field])) : 0;
+    const since = (now: number, field: "read" | "lost"): number => {
+      const before = sameInstance ? resume[field] : undefined;
+      return Number.isSafeInteger(before) && Number(before) >= 0 ? Math.max(0, now - Number(before)) : 0;
+    };
     let lost = since(stats.read, "read") + since(stats.lost, "lost");
     const position = (): Position => ({ bootId, instance: instance.name, read: consumed, lost: stats.lost });
     for (;;) {
