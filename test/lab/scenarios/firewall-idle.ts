@@ -2,14 +2,14 @@ import type { Scenario } from "../scenario.ts";
 
 export const firewallIdle: Scenario = {
   name: "firewall-idle",
-  title: "a stateful firewall on the path forgets sessions that are idle for 5 s, and resets what comes later",
+  title: "a stateful firewall on the path forgets sessions that are idle for 20 s, and resets what comes later",
   page: "SshResetIdleTimeout",
   alsoFine: { SshResetMiddlebox: "the firewall is a device on the path that sends resets" },
   pageDeadlineSeconds: 60,
   async inject({ network, clients, knownPeers }) {
     await network.in(
       "router",
-      "echo 5 > /proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established; echo 0 > /proc/sys/net/netfilter/nf_conntrack_tcp_loose",
+      "echo 20 > /proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established; echo 0 > /proc/sys/net/netfilter/nf_conntrack_tcp_loose",
     );
     await network.rules(
       "router",
@@ -24,12 +24,13 @@ table inet firewall {
 }
 `,
     );
+    // Longer than the 15 s between two looks at the sockets, else their idle age is not known.
     const sessions = await Promise.all(
-      knownPeers.slice(0, 4).map((peer) => clients.open(peer, "echo ready; sleep 8; echo late; exec sleep 60")),
+      knownPeers.slice(0, 4).map((peer) => clients.open(peer, "echo ready; sleep 24; echo late; exec sleep 60")),
     );
     await Promise.race([
       Promise.all(sessions.map(({ ended }) => ended)),
-      new Promise((end) => setTimeout(end, 12_000)),
+      new Promise((end) => setTimeout(end, 29_000)),
     ]);
     return [{ metric: "sessions_cut_idle_total", atLeast: 3, atMost: 4, truth: 4 }];
   },

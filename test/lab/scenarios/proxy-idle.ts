@@ -6,7 +6,7 @@ import type { Scenario } from "../scenario.ts";
 
 export const proxyIdle: Scenario = {
   name: "proxy-idle",
-  title: "sessions through a proxy that closes what is idle for 5 s",
+  title: "sessions through a proxy that closes what is idle for 20 s",
   page: "SshResetIdleTimeout",
   pageDeadlineSeconds: 60,
   async inject({ network, clients, knownPeers, host }) {
@@ -17,8 +17,8 @@ export const proxyIdle: Scenario = {
       `defaults
   mode tcp
   timeout connect 5s
-  timeout client 5s
-  timeout server 5s
+  timeout client 20s
+  timeout server 20s
 listen ssh
   bind :2222
   server one ${network.serverAddress}:22
@@ -37,7 +37,7 @@ listen ssh
       );
       await Promise.race([
         Promise.all(sessions.map(({ ended }) => ended)),
-        new Promise((end) => setTimeout(end, 12_000)),
+        new Promise((end) => setTimeout(end, 29_000)),
       ]);
     } finally {
       proxy.kill("SIGKILL");
