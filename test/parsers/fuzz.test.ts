@@ -2,6 +2,7 @@
 import { isIP } from "node:net";
 import { expect } from "chai";
 import { parse } from "../../src/parsers/index.ts";
+import { Random } from "../fuzz/random.ts";
 import { readSamples } from "./samples.ts";
 
 const lines = 1_000_000;
@@ -9,23 +10,12 @@ const lines = 1_000_000;
 const lineLimitMs = 500;
 const seed = 0x55_48;
 
-/** mulberry32: a small generator with 32 bits of state. */
-function random(state: number): () => number {
-  let a = state;
-  return () => {
-    a = (a + 0x6d2b79f5) | 0;
-    let t = Math.imul(a ^ (a >>> 15), 1 | a);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
-
 describe("mutated lines", () => {
   it(`${lines} of them are survived`, function () {
     this.timeout(120_000);
     const samples = readSamples();
-    const next = random(seed);
-    const below = (limit: number) => Math.floor(next() * limit);
+    const random = new Random(seed);
+    const below = (limit: number) => random.below(limit);
     const anySample = () => samples[below(samples.length)] ?? expect.fail("no samples");
     const inserts = [
       " port ",

@@ -176,6 +176,20 @@ describe("the journal", () => {
     await reading.stop();
   });
 
+  for (const position of [{ cursor: "--help" }, { cursor: 7, sinceMs: 5 }, { cursor: "s=1;i=2\0", sinceMs: -1 }]) {
+    it(`counts a loss for the position ${JSON.stringify(position)}, and begins anew`, async () => {
+      const began = Date.now();
+      const warnings: string[] = [];
+      const onWarning = (message: string) => warnings.push(message);
+      const source = createJournalSource({ position, fromBeginning: true, idents: ["sshd"], onWarning });
+      const { value } = await source.batches(AbortSignal.abort())[Symbol.asyncIterator]().next();
+      expect(value?.lost).to.equal(1);
+      expect(value?.position).to.have.keys("sinceMs");
+      expect(value?.position["sinceMs"]).to.be.at.least(began);
+      expect(warnings).to.deep.equal(["journal: the position in the state makes no sense: entries may be lost"]);
+    });
+  }
+
   it("is matched by who speaks, not by unit", () => {
     expect(journalMatches(["sshd", "systemd", "kernel", "systemd-oomd"]).join(" ")).to.equal(
       "SYSLOG_IDENTIFIER=sshd SYSLOG_IDENTIFIER=systemd-oomd + _COMM=sshd + SYSLOG_IDENTIFIER=systemd _PID=1 + _TRANSPORT=kernel SYSLOG_FACILITY=0",
