@@ -3,15 +3,17 @@
  * rotated every 30 s and the rotated one compressed, sshd restarted every minute, a scrape every second, a small
  * request ten times a second whose delay shows how long the event loop is busy. At the end counters against truth.
  */
-import { closeSync, openSync, readFileSync, renameSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { execFile } from "node:child_process";
+import { closeSync, existsSync, openSync, renameSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { gzipSync } from "node:zlib";
+import { promisify } from "node:util";
 import { startExporter } from "../test/cli/exporter-process.ts";
 import { conversation, peerOf, randomFrom, stamp } from "./corpus.ts";
 import { cpuSeconds, memoryMb, openDescriptors } from "./process-tree.ts";
 import { percentile } from "./statistics.ts";
 
+const compress = promisify(execFile);
 const linesPerSecond = 4_000;
 const rotateEveryMs = 30_000;
 const restartEveryMs = 60_000;
@@ -82,12 +84,11 @@ export async function soak(
     bytes += writeSync(fd, text);
   }
 
-  function rotate(): void {
-    rmSync(`${log}.2.gz`, { force: true });
-    try {
-      writeFileSync(`${log}.2.gz`, gzipSync(readFileSync(`${log}.1`), { level: 1 }));
-    } catch {
-      // the first rotation has nothing to compress
+  /** As logrotate does with delaycompress: the file of the rotation before is compressed by a process of its own. */
+  async function rotate(): Promise<void> {
+    if (existsSync(`${log}.1`)) {
+      renameSync(`${log}.1`, `${log}.2`);
+      await compress("gzip", ["-1", "-f", `${log}.2`]);
     }
     renameSync(log, `${log}.1`);
     closeSync(fd);
@@ -118,7 +119,7 @@ export async function soak(
     write(Math.min(due - lines, linesPerSecond));
     lines = due;
     if (nowMs - rotatedMs >= rotateEveryMs) {
-      rotate();
+      await rotate();
       rotatedMs = nowMs;
     }
     if (nowMs - restartedMs >= restartEveryMs) {

@@ -40,8 +40,10 @@ export class Recent<K extends string | number, V> {
     this.#young = new Map();
   }
 
-  snapshot(): readonly [readonly (readonly [K, V])[], readonly (readonly [K, V])[]] {
-    return [[...this.#young], [...this.#old]];
+  /** `row` makes a value to save of one that may change afterwards. */
+  snapshot<R>(row: (value: V) => R): readonly [readonly (readonly [K, R])[], readonly (readonly [K, R])[]] {
+    const rows = (generation: Map<K, V>) => Array.from(generation, ([key, value]) => [key, row(value)] as const);
+    return [rows(this.#young), rows(this.#old)];
   }
 
   restore(saved: unknown, key: Shape<K>, value: Shape<V>, place: string): void {

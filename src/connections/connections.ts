@@ -8,7 +8,19 @@
 import type { ConnectionEnd, PeerClass } from "../model/connection.ts";
 import type { Event, SshdEnded, TcpResetEvent } from "../model/event.ts";
 import type { LogRecord } from "../model/record.ts";
-import { amount, anything, flag, list, object, optional, text, time, whole } from "../model/saved.ts";
+import {
+  amount,
+  anything,
+  flag,
+  list,
+  object,
+  optional,
+  type Shape,
+  text,
+  time,
+  tuple,
+  whole,
+} from "../model/saved.ts";
 import { detached, oldest, Recent } from "./bounded.ts";
 import { type Connection, connectionShape, detailOf, type Ending, outcomeOf, phaseOf } from "./verdict.ts";
 
@@ -66,8 +78,14 @@ interface Ended {
   unclaimed: number;
 }
 
-const endedShape = object({ timeMs: time, pid: whole, authenticated: flag, received: flag, unclaimed: amount });
+const endedRow = tuple(time, whole, flag, flag, amount);
+const endedShape: Shape<Ended> = (value, place) => {
+  const [timeMs, pid, authenticated, received, unclaimed] = endedRow(value, place);
+  return { timeMs, pid, authenticated, received, unclaimed };
+};
 
+const copyOf = (connection: Connection): Connection =>
+  connection.ending ? { ...connection, ending: { ...connection.ending } } : { ...connection };
 const keyOf = (address: string, port: number): string => `${address} ${port}`;
 const addressOf = (key: string): string => key.slice(0, key.indexOf(" "));
 const portOf = (key: string): number => Number(key.slice(key.indexOf(" ") + 1));
@@ -208,7 +226,7 @@ export class Connections {
     }
   }
 
-  /** JSON-safe: restored, it goes on exactly as if nothing had happened. */
+  /** JSON-safe, and a copy of what may change: restored, it goes on exactly as if nothing had happened. */
   snapshot(): unknown {
     const rows = new Set([...this.#byKey.values(), ...this.#byPid.values(), ...this.#ending]);
     return {
@@ -219,14 +237,20 @@ export class Connections {
       sweptMs: this.#sweptMs,
       portlessUntilMs: this.#portlessUntilMs,
       evicted: this.#evicted,
-      connections: [...rows],
+      connections: Array.from(rows, copyOf),
       // By place in `connections`, in their own order.
       ending: places(rows, this.#ending),
       preauth: places(rows, this.#preauth),
       pids: [...this.#byPid.keys()],
       byPid: places(rows, this.#byPid.values()),
-      ended: this.#ended.snapshot(),
-      endedPids: this.#endedPids.snapshot(),
+      ended: this.#ended.snapshot(({ timeMs, pid, authenticated, received, unclaimed }) => [
+        timeMs,
+        pid,
+        authenticated,
+        received,
+        unclaimed,
+      ]),
+      endedPids: this.#endedPids.snapshot((timeMs) => timeMs),
     };
   }
 

@@ -2,6 +2,7 @@
  * Snapshots in the state directory: load, commit, set aside what is broken. It does not know what it stores.
  * A commit is atomic (write beside, fdatasync, rename(2)): a reader sees the old or the new one, never half of it.
  */
+import { randomUUID } from "node:crypto";
 import { accessSync, constants, mkdirSync, readFileSync, renameSync, statSync } from "node:fs";
 import { open, rename } from "node:fs/promises";
 import { join } from "node:path";
@@ -69,17 +70,46 @@ function setAside(path: string, reason: string): Loaded<never> {
   return { value: undefined, setAside: { path: kept, reason: reason.slice(0, 300) } };
 }
 
-/** `data` is serialised at once, before the first await: it may change afterwards. Rejects on any write error. */
+/** Longer lists are serialised in pieces of so many entries, one a turn of the event loop. */
+const piece = 1_000;
+
+/**
+ * `data` may change once this has returned its promise, but for the entries of long lists: those must be copies, since
+ * they are serialised while the rest of the program goes on. Rejects on any write error.
+ */
 export async function commitSnapshot(directory: string, fileName: string, data: unknown): Promise<void> {
-  const text = JSON.stringify({ version: formatVersion, data });
+  const pieces = serialise({ version: formatVersion, data });
   const path = join(directory, fileName);
   const temporary = `${path}.new`;
   const file = await open(temporary, "w", 0o600);
   try {
-    await file.writeFile(text);
+    for (const text of pieces) await file.writeFile(text);
     await file.datasync();
   } finally {
     await file.close();
   }
   await rename(temporary, path);
+}
+
+/** All but the long lists at once, those as they are asked for. */
+function serialise(data: unknown): Iterable<string> {
+  const long: unknown[][] = [];
+  const placeholder = randomUUID();
+  const text = JSON.stringify(data, (_key, value: unknown) => {
+    if (!Array.isArray(value) || value.length <= piece) return value;
+    long.push(value);
+    return placeholder;
+  });
+  return long.length === 0 ? [text] : withLists(text.split(`"${placeholder}"`), long);
+}
+
+function* withLists(texts: readonly string[], lists: readonly unknown[][]): Generator<string> {
+  for (const [index, text] of texts.entries()) {
+    yield text;
+    const list = lists[index] ?? [];
+    for (let from = 0; from < list.length; from += piece) {
+      const entries = JSON.stringify(list.slice(from, from + piece)).slice(1, -1);
+      yield `${from === 0 ? "[" : ","}${entries}${from + piece >= list.length ? "]" : ""}`;
+    }
+  }
 }

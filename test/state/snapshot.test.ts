@@ -36,6 +36,13 @@ describe("state/snapshot", () => {
     expect(load().value).to.deep.equal({ n: 1 });
   });
 
+  it("stores long lists whole, among and inside short ones", async () => {
+    const list = (length: number) => Array.from({ length }, (_, n) => [`k${n}`, n, { n }]);
+    const data = { a: list(2_500), b: [list(1_001), list(1_000)], c: { d: list(3_000), e: "end" }, f: list(0) };
+    await commitSnapshot(directory, "snapshot.json", data);
+    expect(load().value).to.deep.equal(data);
+  });
+
   it("sets a snapshot aside that is cut at any byte, and starts fresh", async () => {
     await commitSnapshot(directory, "snapshot.json", { positions: { a: 1 } });
     const whole = readFileSync(join(directory, "snapshot.json"));
