@@ -3,14 +3,14 @@
  * outside its own namespaces, cgroups and temporary folder. See docs/lab.md.
  */
 
-import { writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Clients } from "./clients.ts";
 import { run } from "./command.ts";
 import { copyProgram, LabExporter } from "./exporter.ts";
 import { Host } from "./host.ts";
-import { resultsPage } from "./matrix.ts";
+import { type Results, resultsPage } from "./matrix.ts";
 import { Monitoring } from "./monitoring.ts";
 import { Network } from "./network.ts";
 import { type Release, releases, rootfs } from "./roots.ts";
@@ -25,7 +25,7 @@ const usage = `usage: npm run lab -- [options]      (as root)
   --release 12|13    on this Debian only; default both
   --core             what CI runs: the core scenarios on Debian 12
   --keep             leave everything up afterwards and print where to look; ends with Ctrl-C
-  --write            write docs/lab-results.md
+  --write            put the results into docs/lab-results.md and .json
   --no-build         run dist as it is
   --record FOLDER    save each scenario's journal, metrics and sockets there
 `;
@@ -157,15 +157,27 @@ function report(row: Row): void {
 }
 
 function finish(rows: readonly Row[], versions: Readonly<Record<string, string>>): void {
-  const minutes = (Date.now() - startedMs) / 60_000;
-  const page = resultsPage(rows, { versions, timeScale, minutes, date: new Date().toISOString().slice(0, 10) });
-  console.log(`\n${page}`);
-  if (flags.write) writeFileSync("docs/lab-results.md", page);
+  const date = new Date().toISOString().slice(0, 10);
+  console.log(`\n${resultsPage({ rows, versions, timeScale, date })}`);
+  if (flags.write) write({ rows, versions, timeScale, date });
   const failed = rows.filter(({ problems }) => problems.length > 0).length;
   const counts = { passed: rows.length - failed, failed, skipped: 0 };
   const file = process.env["RESULT_FILE"];
   if (file !== undefined) writeFileSync(file, JSON.stringify(counts));
   console.log(`${counts.passed} passed, ${failed} failed`);
+}
+
+/** Scenarios that ran replace their rows of before; the others stay. */
+function write(now: Results): void {
+  const file = "docs/lab-results.json";
+  const before = existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as Results) : now;
+  const key = ({ scenario, release }: Row): string => `${release} ${scenario}`;
+  const byKey = new Map([...before.rows, ...now.rows].map((row) => [key(row), row]));
+  const order = (["12", "13"] as const).flatMap((release) => scenarios.map(({ name }) => `${release} ${name}`));
+  const rows = order.flatMap((each) => byKey.get(each) ?? []);
+  const results = { ...now, rows, versions: { ...before.versions, ...now.versions } };
+  writeFileSync(file, `${JSON.stringify(results, undefined, 1)}\n`);
+  writeFileSync("docs/lab-results.md", resultsPage(results));
 }
 
 async function keep(stage: Stage, monitoring: Monitoring): Promise<void> {

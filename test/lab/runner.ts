@@ -32,7 +32,7 @@ export interface Row {
 }
 
 const evidenceDeadlineMs = 30_000;
-const resolvedDeadlineMs = 120_000;
+const resolvedDeadlineSeconds = 120;
 
 /** `recordings`: a folder to save what the scenario left in. */
 export async function runScenario(scenario: Scenario, bench: Bench, recordings?: string): Promise<Row> {
@@ -104,7 +104,7 @@ export async function runScenario(scenario: Scenario, bench: Bench, recordings?:
           if (!found) await clients.login(knownPeers.slice(0, 1));
           return found;
         },
-        { deadlineMs: resolvedDeadlineMs, everyMs: 1500 },
+        { deadlineMs: (scenario.resolvedDeadlineSeconds ?? resolvedDeadlineSeconds) * 1000, everyMs: 1500 },
       );
       const recovery = resolved.annotations["recovery"] ?? "";
       latency = { ...latency, recovery };

@@ -59,6 +59,8 @@ export interface Scenario {
   readonly quietSeconds?: number;
   /** How long until the page, in seconds of the lab; default 45. */
   readonly pageDeadlineSeconds?: number;
+  /** How long until it is resolved, in seconds of the lab; default 120. */
+  readonly resolvedDeadlineSeconds?: number;
   /** Makes the fault, and tells what must be seen of it. */
   inject(bench: Bench): Promise<readonly Evidence[]>;
   /** Ends the fault. Known peers log in afterwards. */
