@@ -5,6 +5,7 @@ import type { KitSettings } from "../settings.ts";
 import { dashboard, uids } from "./layout.ts";
 import { bad, good, notJudged, okabeIto, warning } from "./palette.ts";
 import { type DataLink, graph, mapped, type Placed, stat, states, table, variable } from "./panels.ts";
+import { probeRow } from "./probe.ts";
 import { any, everIn, increase, max, own, sum, total, worst } from "./query.ts";
 import { causeMappings, causeNumber, causeStates, named, runbooks } from "./verdicts.ts";
 
@@ -30,6 +31,7 @@ export function fleet(settings: KitSettings): Dashboard {
       { panels: [...numbers(), ...strips(settings)] },
       { title: "Who is reset", panels: who(settings) },
       { title: "Which cause", panels: causes(settings) },
+      probeRow,
       { title: "Hosts that cannot be judged", panels: blind(settings) },
     ],
   });

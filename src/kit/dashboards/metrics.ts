@@ -5,6 +5,7 @@ import { causeIds } from "../../diagnosis/cause.ts";
 import { ownMetrics } from "../../metrics/own.ts";
 import { outcomes, peerClasses, phases } from "../../model/connection.ts";
 import type { MetricDef } from "../../model/metric.ts";
+import { probeMetrics } from "../../probe/metrics.ts";
 import { tallyMetrics } from "../../tallies/index.ts";
 
 export const metricDefs: readonly MetricDef[] = [
@@ -12,6 +13,7 @@ export const metricDefs: readonly MetricDef[] = [
   ...collectorModules.flatMap(({ metrics }) => metrics),
   ...ownMetrics,
   ...scrapeMetrics,
+  ...probeMetrics,
 ];
 
 /** Closed sets that the definitions leave to the model and the lists. */

@@ -6,6 +6,8 @@ import { catalogue } from "../../../src/diagnosis/catalogue.ts";
 import { causeIds } from "../../../src/diagnosis/cause.ts";
 import { Diagnosis } from "../../../src/diagnosis/verdict.ts";
 import type { Sample } from "../../../src/model/metric.ts";
+import { probeSamples } from "../../../src/probe/metrics.ts";
+import type { ProbeResult } from "../../../src/probe/probe.ts";
 import { idleAtEnd } from "../../../src/tallies/idle.ts";
 import { type Change, type Outage, type Series, SimulatedHost } from "../../alerts/simulated-host.ts";
 
@@ -365,6 +367,29 @@ export const fleet: readonly Incident[] = [
 export interface Scrape {
   readonly seconds: number;
   readonly samples: readonly Sample[];
+}
+
+/** vpn1 as a probe sees it: the key exchange stalls while its path eats large packets. */
+export function probed(): readonly Scrape[] {
+  const phaseSeconds = { dns: 0.001, connect: 0.02, banner: 0.03, kex_init: 0.02 };
+  const ok: ProbeResult = {
+    target: { host: "vpn1", port: 22 },
+    result: "ok",
+    phaseSeconds: { ...phaseSeconds, kex_reply: 0.06, new_keys: 0.001 },
+    durationSeconds: 0.132,
+    text: [],
+  };
+  const stalled: ProbeResult = {
+    ...ok,
+    result: "timeout",
+    failure: { phase: "kex_reply", reason: "timeout" },
+    phaseSeconds: { ...phaseSeconds, kex_reply: 9.4 },
+    durationSeconds: 9.471,
+  };
+  return Array.from({ length: hours * 60 }, (_, minute) => ({
+    seconds: minute * 60,
+    samples: probeSamples(minute * 60 < at ? ok : stalled),
+  }));
 }
 
 /** What Prometheus would have of one host, scrape by scrape, with what it adds itself. */

@@ -13,7 +13,7 @@ import type { Sample } from "../../../src/model/metric.ts";
 import { cacheFolder, debian, locked } from "../../../tools/debian.ts";
 import { run } from "../../alerts/promtool.ts";
 import { waitFor } from "../../cli/exporter-process.ts";
-import { fleet, hours, recorded } from "./incidents.ts";
+import { fleet, hours, probed, recorded } from "./incidents.ts";
 
 /** The fleet's past is kept at this resolution: enough for minutes, small enough to be made in seconds. */
 export const keptSeconds = 30;
@@ -121,9 +121,10 @@ async function writeBlocks(folder: string): Promise<void> {
   const text = join(folder, "fleet.openmetrics");
   const out = createWriteStream(text);
   const begin = pastEndSeconds - hours * 3600;
-  for (const incident of fleet) {
-    const host = `job="ssh",instance="${incident.instance}"`;
-    for (const { seconds, samples } of recorded(incident)) {
+  const hosts = fleet.map((incident) => ["ssh", incident.instance, recorded(incident)] as const);
+  for (const [job, instance, scrapes] of [...hosts, ["ssh-probe", "vpn1:22", probed()] as const]) {
+    const host = `job="${job}",instance="${instance}"`;
+    for (const { seconds, samples } of scrapes) {
       if (seconds % keptSeconds !== 0) continue;
       const lines = samples.map((sample) => line(sample, host, begin + seconds)).join("");
       if (!out.write(lines)) await once(out, "drain");
