@@ -82,6 +82,6 @@ describe("the demo", function () {
     const [code] = (await ended()) as [number | null];
     expect(code).to.equal(1);
     expect(output).to.include("apt-get install prometheus prometheus-alertmanager");
-    expect(output).to.match(/cannot be fetched here:\n {2}\S.*apt-get/);
+    expect(output).to.match(/cannot be fetched here:\n {2}\S/);
   });
 });
