@@ -5,21 +5,17 @@
  * exporter, one process for each fault, on a fixture host whose log and /proc show the fault.
  * `node --import=tsx test/alerts/live-chain.ts [--suite SUITE] [--singles | --exporter]`
  */
-import { type ChildProcess, spawn } from "node:child_process";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { createServer as createTcpServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { parse, stringify } from "yaml";
 import { catalogue } from "../../src/diagnosis/catalogue.ts";
 import type { Cause } from "../../src/diagnosis/cause.ts";
-import { alertFiles } from "../../src/kit/alert-files.ts";
 import { followers } from "../../src/kit/alertmanager.ts";
-import { defaultSettings } from "../../src/kit/settings.ts";
+import { AlertStack, type Notification } from "../../tools/alert-stack.ts";
 import { debian, type Suite } from "../../tools/debian.ts";
 import type { ExporterProcess } from "../cli/exporter-process.ts";
 import { exporterFaults, FixtureHost } from "./exporter-faults.ts";
@@ -42,14 +38,8 @@ interface Trial {
   readonly endless?: boolean;
 }
 
-interface Notification {
+interface Received extends Notification {
   readonly timeMs: number;
-  readonly status: string;
-  readonly alerts: readonly {
-    readonly status: string;
-    readonly labels: Readonly<Record<string, string>>;
-    readonly annotations: Readonly<Record<string, string>>;
-  }[];
 }
 
 const { values: flags } = parseArgs({
@@ -61,8 +51,8 @@ const { values: flags } = parseArgs({
 });
 const trials = flags.exporter ? throughExporter() : flags.singles ? singles() : [...singles(), ...pairs()];
 const exporters: ExporterProcess[] = [];
-const notifications = new Map<string, Notification[]>();
-const children: ChildProcess[] = [];
+const notifications = new Map<string, Received[]>();
+let stack: AlertStack | undefined;
 const folder = await mkdtemp(join(tmpdir(), "ssh-reset-chain-"));
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => void end().then(() => process.exit(130)));
 try {
@@ -142,31 +132,19 @@ async function runChain(): Promise<boolean> {
   const hosts = trials.map(({ changes }) => new SimulatedHost(changes));
   const server = await serveReplay((index) => hosts[index]?.page(scenarioSeconds()) ?? "");
   const replay = (server.address() as AddressInfo).port;
-  const [prometheusPort, alertmanagerPort] = [await freePort(), await freePort()];
   const fixtures = flags.exporter ? await startExporters() : [];
-  const targets = trials.map((_, index) => {
+  const targets = trials.map(({ name }, index) => {
     const exporter = exporters[index];
     return exporter === undefined
-      ? { address: `127.0.0.1:${replay}`, path: `/host/${index}` }
-      : { address: new URL(exporter.url).host, path: "/metrics" };
+      ? { instance: name, address: `127.0.0.1:${replay}`, path: `/host/${index}` }
+      : { instance: name, address: new URL(exporter.url).host };
   });
-  await writeConfigurations(replay, alertmanagerPort, targets);
-  await start(alertmanager.path, alertmanager.env, [
-    `--config.file=${folder}/alertmanager.yml`,
-    `--storage.path=${folder}/alertmanager`,
-    `--web.listen-address=127.0.0.1:${alertmanagerPort}`,
-    "--cluster.listen-address=",
-  ]);
-  startedMs = Date.now();
-  await start(prometheus.path, prometheus.env, [
-    `--config.file=${folder}/prometheus.yml`,
-    `--storage.tsdb.path=${folder}/prometheus`,
-    `--web.listen-address=127.0.0.1:${prometheusPort}`,
-    // Alerts are valid for four of these: an evaluation that comes late on a busy machine ends none.
-    "--rules.alert.resend-delay=5s",
-  ]);
+  stack = await AlertStack.start({
+    ...{ folder, prometheus, alertmanager, targets },
+    settings: { timeScale },
+    onNotification: receive,
+  });
   // Prometheus asks each target for the first time within one scrape interval of its start, at a time of its own.
-  await until("Prometheus is ready", 60, async () => (await fetch(`http://127.0.0.1:${prometheusPort}/-/ready`)).ok);
   startedMs = Date.now();
   const lastSeconds = Math.max(...trials.map((trial) => trial.until)) + 300;
   console.log(
@@ -219,51 +197,16 @@ async function serveReplay(page: (index: number) => string): Promise<Server> {
       response.setHeader("Content-Type", "text/plain; version=0.0.4").end(page(Number(host[1])));
       return;
     }
-    let body = "";
-    request.setEncoding("utf8").on("data", (chunk: string) => {
-      body += chunk;
-    });
-    request.on("end", () => {
-      receive(JSON.parse(body));
-      response.end();
-    });
+    response.writeHead(404).end();
   });
   await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
   return server;
 }
 
-/** Unknown keys are ignored: newer Alertmanagers add some. */
-function receive(payload: { status: string; alerts: Notification["alerts"] }): void {
-  const instance = payload.alerts[0]?.labels["instance"] ?? "";
+function receive(notification: Notification): void {
+  const instance = notification.alerts[0]?.labels["instance"] ?? "";
   const own = notifications.get(instance) ?? [];
-  notifications.set(instance, [...own, { timeMs: Date.now(), status: payload.status, alerts: payload.alerts }]);
-}
-
-async function writeConfigurations(
-  replay: number,
-  alertmanagerPort: number,
-  addresses: readonly { readonly address: string; readonly path: string }[],
-): Promise<void> {
-  const files = alertFiles({ ...defaultSettings, timeScale });
-  await writeFile(join(folder, "rules.yml"), files.get("alerts/ssh-reset-exporter.rules.yml") ?? "");
-  const webhook = [{ url: `http://127.0.0.1:${replay}/hook`, send_resolved: true }];
-  const config = parse(files.get("alerts/alertmanager.yml") ?? "");
-  config.receivers = config.receivers.map(({ name }: { name: string }) =>
-    name === "ssh-reset-nobody" ? { name } : { name, webhook_configs: webhook },
-  );
-  config.templates = [resolve("alerts/templates/*.tmpl")];
-  await writeFile(join(folder, "alertmanager.yml"), stringify(config));
-  const targets = trials.map(({ name }, index) => ({
-    targets: [addresses[index]?.address],
-    labels: { instance: name, __metrics_path__: addresses[index]?.path },
-  }));
-  const prometheus = {
-    global: { scrape_interval: "1s", evaluation_interval: "1s" },
-    rule_files: [join(folder, "rules.yml")],
-    alerting: { alertmanagers: [{ static_configs: [{ targets: [`127.0.0.1:${alertmanagerPort}`] }] }] },
-    scrape_configs: [{ job_name: "ssh", static_configs: targets }],
-  };
-  await writeFile(join(folder, "prometheus.yml"), stringify(prometheus, { aliasDuplicateObjects: false }));
+  notifications.set(instance, [...own, { ...notification, timeMs: Date.now() }]);
 }
 
 /** Holds what came against what must come; prints every difference and the latencies. */
@@ -309,27 +252,6 @@ function report(faultMs: number): boolean {
   return wrong.length === 0;
 }
 
-async function start(path: string, env: NodeJS.ProcessEnv, args: readonly string[]): Promise<void> {
-  const child = spawn(path, args, { env, stdio: ["ignore", "ignore", "pipe"] });
-  children.push(child);
-  let said = "";
-  child.stderr?.setEncoding("utf8").on("data", (chunk: string) => {
-    said = (said + chunk).slice(-4000);
-  });
-  child.on("exit", (code) => {
-    if (code !== null && code !== 0) console.error(`${path} ended with ${code}: ${said}`);
-  });
-  await new Promise((done, failed) => child.on("spawn", done).on("error", failed));
-}
-
-async function freePort(): Promise<number> {
-  const server = createTcpServer();
-  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((done) => server.close(done));
-  return port;
-}
-
 async function until(what: string, seconds: number, holds: () => Promise<boolean>): Promise<void> {
   const deadline = Date.now() + seconds * 1000;
   while (!(await holds().catch(() => false))) {
@@ -340,11 +262,6 @@ async function until(what: string, seconds: number, holds: () => Promise<boolean
 
 async function end(): Promise<void> {
   for (const exporter of exporters.splice(0)) await exporter.stop();
-  for (const child of children.splice(0)) {
-    if (child.exitCode !== null) continue;
-    const gone = new Promise((done) => child.once("exit", done));
-    child.kill("SIGTERM");
-    await Promise.race([gone, delay(5000).then(() => child.kill("SIGKILL"))]);
-  }
+  await stack?.stop();
   await rm(folder, { recursive: true, force: true });
 }
