@@ -6,6 +6,7 @@ import type { Cause, Command } from "../diagnosis/cause.ts";
 import { type Condition, type Leaf, leaves, or, type Thresholds } from "../diagnosis/condition.ts";
 import { symptom } from "../diagnosis/symptom.ts";
 import { type Dialect, duration, leftSide, toPromql } from "../diagnosis/to-promql.ts";
+import { dashboardUrl, uids } from "./dashboards/uids.ts";
 import type { KitSettings } from "./settings.ts";
 
 type Annotations = Readonly<Record<string, string>>;
@@ -20,6 +21,7 @@ export function causeAnnotations(cause: Cause, settings: KitSettings): Annotatio
     recovery: recovery(cause.keepSeconds, settings),
     next: nextText(cause.next),
     runbook_url: `${settings.runbookBase}/${cause.alert}.md`,
+    dashboard: dashboardUrl(uids.host, settings),
   };
 }
 
@@ -31,6 +33,7 @@ export function symptomAnnotations(settings: KitSettings): Annotations {
     recovery: recovery(symptom.keepSeconds, settings),
     next: nextText(symptom.next),
     runbook_url: `${settings.runbookBase}/${symptom.alert}.md`,
+    dashboard: dashboardUrl(uids.host, settings),
   };
 }
 

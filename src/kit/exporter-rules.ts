@@ -1,5 +1,6 @@
 /** Alerts about the kit itself: whoever trusts the pages must know when they can no longer come. */
 import { duration, hostLabels } from "../diagnosis/to-promql.ts";
+import { dashboardUrl, uids } from "./dashboards/uids.ts";
 import type { AlertRule } from "./rules.ts";
 import type { KitSettings } from "./settings.ts";
 
@@ -19,7 +20,13 @@ export function exporterRules(settings: KitSettings): AlertRule[] {
     expr,
     ...(forSeconds === 0 ? {} : { for: duration(forSeconds, settings) }),
     labels: { severity, cause: "exporter", step: "itself" },
-    annotations: { summary, description, next, runbook_url: `${settings.runbookBase}/${alert}.md` },
+    annotations: {
+      summary,
+      description,
+      next,
+      runbook_url: `${settings.runbookBase}/${alert}.md`,
+      dashboard: dashboardUrl(uids.exporter, settings),
+    },
   }));
 }
 

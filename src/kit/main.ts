@@ -16,6 +16,7 @@ const usage = `usage: npm run kit -- [options]
   --probe-selector MATCHERS  the same for the series of /probe: 'job="ssh-probe"'
   --thresholds FILE    YAML: cause, name, number (see alerts/thresholds.yml)
   --runbook-base URL   where the runbooks are served
+  --dashboard-base URL where Grafana is
   --time-scale N       windows and waiting times divided by N: for tests only
 `;
 
@@ -27,6 +28,7 @@ try {
       "probe-selector": { type: "string", default: defaultSettings.probeMatchers },
       thresholds: { type: "string" },
       "runbook-base": { type: "string", default: defaultSettings.runbookBase },
+      "dashboard-base": { type: "string", default: defaultSettings.dashboardBase },
       "time-scale": { type: "string", default: "1" },
       help: { type: "boolean" },
     },
@@ -41,6 +43,7 @@ try {
       probeMatchers: values["probe-selector"],
       timeScale,
       runbookBase: values["runbook-base"],
+      dashboardBase: values["dashboard-base"],
     };
     const settings =
       values.thresholds === undefined ? plain : withThresholds(plain, parse(readFileSync(values.thresholds, "utf8")));

@@ -8,6 +8,7 @@ import { handshakePhases } from "../probe/handshake.ts";
 import { failures, probePhases } from "../probe/session.ts";
 import { meaningOf } from "../probe/verdict.ts";
 import { query, sameHost } from "./annotations.ts";
+import { fleetUrl } from "./dashboards/uids.ts";
 import type { AlertRule, RecordingRule } from "./rules.ts";
 import type { KitSettings } from "./settings.ts";
 
@@ -31,6 +32,7 @@ export function probeAlerts(settings: KitSettings): AlertRule[] {
         description: `${seen} ${meanings()}{{ with ${query(`sshreset_probe_throttled{${sameHost}} == 1`)} }}sshd said itself before its banner that it drops connections: MaxStartups or a penalty. {{ end }}`,
         next: "1. ssh-reset-exporter probe {{ $labels.instance }}\n   Phases, the errno, what it means, and where to look next.\n2. ssh-reset-exporter probe --mtu {{ $labels.instance }}\n   After a timeout in the key exchange: the size that the path eats.\n3. journalctl -u ssh -u sshd --since -15min\n   On the host: whether sshd knows of these connections.",
         runbook_url: runbook("SshResetProbeFailed"),
+        dashboard: fleetUrl(settings),
       },
     },
     {
@@ -42,6 +44,7 @@ export function probeAlerts(settings: KitSettings): AlertRule[] {
         description: `${seen} In the last ${hostSeconds / 60} minutes the exporter on that host saw its kernel send no reset from sshd's ports, no drop and no refusal, and sshd was listening: the reset was made between the probe and the host.`,
         next: "1. ssh-reset-exporter probe --repeat 10 {{ $labels.instance }}\n   Always, or now and then? From another network, too.\n2. tcpdump -nvi any 'tcp port 22 and tcp[tcpflags] & tcp-rst != 0'\n   On both ends: a reset that reaches the client and never left the host; its TTL tells how far away it was made.\n3. ssh-reset-exporter observe show\n   On the host: resets that came in with a TTL that the peer's segments never had.",
         runbook_url: runbook("SshResetProbeBlamesPath"),
+        dashboard: fleetUrl(settings),
       },
     },
   ];

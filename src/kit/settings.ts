@@ -11,6 +11,8 @@ export interface KitSettings extends Dialect {
   readonly probeMatchers: string;
   /** Without the alert's name and `.md`. */
   readonly runbookBase: string;
+  /** Where Grafana is, without `/d/...`. */
+  readonly dashboardBase: string;
   readonly scrapeSeconds: number;
   readonly causes: readonly Cause[];
   readonly symptomThresholds: Thresholds;
@@ -21,6 +23,7 @@ export const defaultSettings: KitSettings = {
   probeMatchers: "",
   timeScale: 1,
   runbookBase: "https://runbooks.example.org/ssh-reset-exporter",
+  dashboardBase: "https://grafana.example.org",
   scrapeSeconds: 15,
   causes: catalogue,
   symptomThresholds: symptom.thresholds,

@@ -1,10 +1,11 @@
 /** "SSH resets: exporter": whether the exporters themselves read everything, in time, at what price. */
 import type { Dashboard } from "@grafana/grafana-foundation-sdk/dashboard";
 import type { KitSettings } from "../settings.ts";
-import { dashboard, uids } from "./layout.ts";
+import { dashboard } from "./layout.ts";
 import { bad, good, notJudged, okabeIto, warning } from "./palette.ts";
 import { graph, type Placed, stat, states, table } from "./panels.ts";
 import { any, increase, max, min, own, rate, sum, total } from "./query.ts";
+import { uids } from "./uids.ts";
 import { runbooks } from "./verdicts.ts";
 
 const empty = "No exporter answered in the time shown";

@@ -2,11 +2,12 @@
 import type { Dashboard } from "@grafana/grafana-foundation-sdk/dashboard";
 import { symptom } from "../../diagnosis/symptom.ts";
 import type { KitSettings } from "../settings.ts";
-import { dashboard, uids } from "./layout.ts";
+import { dashboard } from "./layout.ts";
 import { bad, good, notJudged, okabeIto, warning } from "./palette.ts";
 import { type DataLink, graph, mapped, type Placed, stat, states, table, variable } from "./panels.ts";
 import { probeRow } from "./probe.ts";
 import { any, everIn, increase, max, own, sum, total, worst } from "./query.ts";
+import { uids } from "./uids.ts";
 import { causeMappings, causeNumber, causeStates, named, runbooks } from "./verdicts.ts";
 
 /** As many hosts as a strip shows without becoming unreadable. */

@@ -3,10 +3,11 @@ import type { Dashboard } from "@grafana/grafana-foundation-sdk/dashboard";
 import type { Cause, CauseId } from "../../diagnosis/cause.ts";
 import { symptom } from "../../diagnosis/symptom.ts";
 import type { KitSettings } from "../settings.ts";
-import { dashboard, type Row, uids } from "./layout.ts";
+import { dashboard, type Row } from "./layout.ts";
 import { bad, good, notJudged, okabeIto, valueColours, warning } from "./palette.ts";
 import { graph, heat, mapped, type Placed, stat, states, table } from "./panels.ts";
 import { increase, max, min, own, rate, sum, total } from "./query.ts";
+import { uids } from "./uids.ts";
 import {
   causeMappings,
   causeNumber,

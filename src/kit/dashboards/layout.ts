@@ -16,9 +16,7 @@ import {
 import { bad, okabeIto, warning } from "./palette.ts";
 import { datasource, inTheOpen, type Placed } from "./panels.ts";
 import { any, own } from "./query.ts";
-
-export const tag = "ssh-reset-exporter";
-export const uids = { fleet: "ssh-reset-fleet", host: "ssh-reset-host", exporter: "ssh-reset-exporter" } as const;
+import { tag } from "./uids.ts";
 
 export interface Row {
   /** The first row has none. */

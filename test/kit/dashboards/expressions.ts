@@ -1,7 +1,7 @@
 /** Every query of the dashboards, and what Grafana makes of it before Prometheus reads it. */
 import { readFileSync } from "node:fs";
 import { parser } from "@prometheus-io/lezer-promql";
-import { uids } from "../../../src/kit/dashboards/layout.ts";
+import { uids } from "../../../src/kit/dashboards/uids.ts";
 
 export interface Target {
   readonly refId: string;

@@ -2,9 +2,9 @@
 import { readFileSync } from "node:fs";
 import { expect } from "chai";
 import { dashboardFiles } from "../../../src/kit/dashboards/dashboard-files.ts";
-import { uids } from "../../../src/kit/dashboards/layout.ts";
 import { labelValues, metricDefs } from "../../../src/kit/dashboards/metrics.ts";
 import { okabeIto, sequence, stepColours, valueColours } from "../../../src/kit/dashboards/palette.ts";
+import { uids } from "../../../src/kit/dashboards/uids.ts";
 import { defaultSettings } from "../../../src/kit/settings.ts";
 import type { MetricDef } from "../../../src/model/metric.ts";
 import {
@@ -109,6 +109,17 @@ describe("the dashboards", () => {
     const named = JSON.stringify(dashboards).match(/ssh-reset-exporter\/\w+\.md/g) ?? [];
     for (const path of new Set(named.map((name) => name.replace("ssh-reset-exporter/", "docs/runbooks/"))))
       expect(() => readFileSync(path), path).to.not.throw();
+  });
+
+  it("are named by every alert, with the alert's host", () => {
+    const rules = readFileSync("alerts/ssh-reset-exporter.rules.yml", "utf8");
+    const alerts = rules.match(/^ +- alert: /gm) ?? [];
+    const urls = [...rules.matchAll(/^ +dashboard: (\S+\/d\/([\w-]+)\?.*)$/gm)];
+    expect(urls.length).to.equal(alerts.length);
+    for (const [, url, uid] of urls) {
+      expect(Object.values(uids) as (string | undefined)[], url).to.include(uid);
+      if (uid !== uids.fleet) expect(url).to.match(/var-job=\{\{ \$labels\.job.*var-instance=\{\{ \$labels\.instance/);
+    }
   });
 
   it("show what the catalogue says: every cause has a strip, a verdict and its thresholds", () => {
