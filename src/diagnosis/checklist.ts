@@ -194,8 +194,8 @@ function conclude(causes: readonly CauseReport[], symptom: SymptomReport, ends: 
     return {
       verdict: "cause",
       cause: first.cause,
-      sentence: `${capital(first.title)}. ${first.summary}`,
-      because: also,
+      sentence: `${capital(first.title)}.`,
+      because: [first.summary, ...also],
     };
   }
   if (!ends.visible) {
@@ -205,11 +205,11 @@ function conclude(causes: readonly CauseReport[], symptom: SymptomReport, ends: 
       because: [],
     };
   }
-  const clear = causes.filter(({ state }) => state === "clear").map(({ cause }) => cause);
-  const unknown = causes.filter(({ state }) => state === "unknown").map(({ cause }) => cause);
+  const clear = causes.filter(({ state }) => state === "clear").length;
+  const unknown = causes.filter(({ state }) => state === "unknown").map(({ title }) => title);
   const judged = [
-    ...(clear.length > 0 ? [`Judged and clear on this host: ${clear.join(", ")}.`] : []),
-    ...(unknown.length > 0 ? [`Not checked, so not excluded: ${unknown.join(", ")}.`] : []),
+    `${clear} of ${causes.length} causes judged, and clear.`,
+    ...(unknown.length > 0 ? [`Not checked, so not excluded: ${unknown.join("; ")}.`] : []),
   ];
   const { resetPeers = 0, knownResets: resets = 0, silentSessions: silent = 0 } = ends;
   if (symptom.state === "inactive" && resetPeers + resets + silent === 0) {
@@ -228,7 +228,7 @@ function conclude(causes: readonly CauseReport[], symptom: SymptomReport, ends: 
   ];
   return {
     verdict: "outside",
-    sentence: `No cause found on this host: it came from outside${clear.length === 0 ? "" : ", from the peer or from a device on the path"}.`,
+    sentence: `No cause found on this host: it came from outside${clear === 0 ? "" : ", from the peer or from a device on the path"}.`,
     because: [...(counts.length > 0 ? [`${counts.join(", ")}.`] : []), ...judged],
   };
 }

@@ -10,7 +10,7 @@ import type { History, Point } from "./history.ts";
 const minutes = 60;
 const minuteMs = 60_000;
 
-/** The number that moved most against its threshold leads; the first one where none did. */
+/** In the order of the evidence: the first number that passed its threshold within the hour, else the first that moved, else the first. */
 export function trendOf({ evidence, thresholds }: Cause, history: History, nowMs: number): Trend {
   const trends = leaves(evidence)
     .filter(({ form, is }) => !(form === "increase" && is === "<"))
@@ -21,12 +21,15 @@ export function trendOf({ evidence, thresholds }: Cause, history: History, nowMs
       const most = leaf.is === "<" ? Math.min(...seen) : Math.max(...seen);
       const weight = seen.length === 0 ? -1 : leaf.is === "<" ? (most < than ? 1 : 0) : most / (than || 1);
       const what = thresholds[leaf.threshold]?.unit ?? leaf.of.metric;
-      return leaf.form === "increase"
-        ? { weight, trend: { what: what.replace(/ (?:in|within) .*$/, ""), values } }
-        : { weight, trend: { what, values, threshold: thresholds[leaf.threshold]?.value ?? than } };
+      const value = thresholds[leaf.threshold]?.value ?? than;
+      const trend =
+        leaf.form === "increase"
+          ? { what: what.replace(/ (?:in|within) .*$/, ""), threshold: (value * 60) / leaf.windowSeconds, counts: true }
+          : { what, threshold: value, counts: false };
+      return { weight, trend: { ...trend, values } };
     });
-  const [first] = trends.toSorted((a, b) => b.weight - a.weight);
-  return first?.trend ?? { what: "", values: [] };
+  const leading = trends.find(({ weight }) => weight >= 1) ?? trends.find(({ weight }) => weight > 0) ?? trends[0];
+  return leading?.trend ?? { what: "", values: [], threshold: 0, counts: false };
 }
 
 function valuesOf(leaf: Leaf, history: History, nowMs: number): readonly (number | null)[] {

@@ -42,8 +42,10 @@ export interface Episode {
 export interface Trend {
   readonly what: string;
   readonly values: readonly (number | null)[];
-  /** Where it becomes evidence; left out of counts by the minute, whose threshold is of a longer time. */
-  readonly threshold?: number;
+  /** Where it becomes evidence; of counts, as much in every minute. */
+  readonly threshold: number;
+  /** What came in each minute; else the last value in it. */
+  readonly counts: boolean;
 }
 
 export interface CauseReport extends Partial<CauseLines> {

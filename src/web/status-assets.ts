@@ -7,6 +7,7 @@ export const styleSheet = `:root {
   --muted: light-dark(#565e66, #a4acb4);
   --ground: light-dark(#fbfbfa, #15181b);
   --card: light-dark(#ffffff, #1d2125);
+  --chart: light-dark(#f0f1f2, #24292e);
   --line: light-dark(#d9dcdf, #343a40);
   --bad: light-dark(#b3261e, #ff8a80);
   --bad-ground: light-dark(#fdeeec, #3a1d1b);
@@ -28,45 +29,48 @@ a:focus-visible, summary:focus-visible, pre:focus-visible { outline: 3px solid v
 code, pre { font: .875em/1.5 ui-monospace, "DejaVu Sans Mono", monospace; }
 pre { margin: .25rem 0; padding: .5rem .75rem; background: var(--ground); border: 1px solid var(--line); border-radius: 4px; white-space: pre-wrap; overflow-wrap: anywhere; }
 .muted { color: var(--muted); }
-.verdict { margin: 1rem 0 1.5rem; padding: 1rem 1.25rem; border-radius: 6px; border-left: 6px solid; }
+.verdict { margin: 1rem 0; padding: .8rem 1.25rem; border-radius: 6px; border-left: 6px solid; }
 .verdict p { margin: .25rem 0 0; }
 .verdict .sentence { font-size: 1.25rem; font-weight: 600; margin: 0; }
-.verdict.cause { background: var(--bad-ground); border-color: var(--bad); }
-.verdict.nothing { background: var(--good-ground); border-color: var(--good); }
-.verdict.outside, .verdict.blind { background: var(--warn-ground); border-color: var(--warn); }
-.steps { list-style: none; margin: 0; padding: 0; }
-.step { background: var(--card); border: 1px solid var(--line); border-radius: 6px; margin: .5rem 0; padding: .6rem 1rem; }
-.step.found { border-color: var(--bad); }
-.step > h3 { display: flex; gap: .6rem; align-items: baseline; margin: 0; font-size: 1rem; }
-.number { color: var(--muted); min-width: 1.2em; text-align: right; }
-.state { margin-left: auto; font-weight: 600; white-space: nowrap; }
-.state.found, .cause.active .title, .cause.pending .title, .cause.past .title { color: var(--bad); }
+.is-cause { background: var(--bad-ground); border-color: var(--bad); }
+.is-nothing { background: var(--good-ground); border-color: var(--good); }
+.is-outside, .is-blind { background: var(--warn-ground); border-color: var(--warn); }
+article { background: var(--card); border: 1px solid var(--bad); border-radius: 6px; margin: .75rem 0; padding: .6rem 1.25rem .8rem; }
+article h2 { margin: 0; color: var(--bad); }
+article h3 { font-size: .95rem; margin: .6rem 0 0; }
+article p { margin: .25rem 0; }
+.evidence { display: flex; gap: 1.5rem; align-items: center; justify-content: space-between; }
+.evidence ul { margin: .25rem 0; padding-left: 1.2rem; }
+.evidence .trend { width: 15rem; height: 3rem; flex: none; }
+.steps { list-style: none; margin: 0; padding: 0; border-bottom: 1px solid var(--line); }
+.step { display: grid; grid-template-columns: 19rem minmax(0, 1fr); column-gap: 1.5rem; border-top: 1px solid var(--line); padding: .4rem 0; }
+.step h3 { display: flex; margin: 0; font-size: 1rem; }
+.number { flex: none; width: 1.3rem; color: var(--muted); }
+.state { margin: 0 0 0 1.3rem; font-weight: 600; }
+.state.found { color: var(--bad); }
 .state.clear { color: var(--good); }
 .state.partly, .state.unknown { color: var(--warn); }
-.causes { list-style: none; margin: .35rem 0 0; padding: 0 0 0 1.8rem; }
-.cause { display: grid; grid-template-columns: minmax(0, 1fr) 150px; column-gap: 1.25rem; padding: .3rem 0; border-top: 1px solid var(--line); }
-.cause:first-child { border-top: 0; }
-.cause .title { font-weight: 600; }
-.cause.clear .title, .cause.unknown .title { font-weight: 400; }
-.cause ul { margin: .25rem 0; padding-left: 1.2rem; }
-.cause .more { grid-column: 1 / -1; }
-.trend { display: block; width: 150px; height: 28px; color: var(--muted); }
+.causes { list-style: none; margin: 0; padding: 0; }
+.cause { display: flex; gap: 1rem; justify-content: space-between; align-items: center; min-height: 1.75rem; }
+.cause.active, .cause.pending, .cause.past { color: var(--bad); font-weight: 600; }
+.trend { flex: none; width: 150px; height: 1.25rem; color: var(--muted); background: var(--chart); border-radius: 3px; }
 .trend path { fill: none; stroke: currentColor; stroke-width: 1.5; vector-effect: non-scaling-stroke; }
-.trend .base { stroke: var(--line); stroke-width: 1; }
 .trend .threshold { stroke: var(--bad); stroke-width: 1; stroke-dasharray: 3 3; }
-.cause.active .trend, .cause.past .trend, .cause.pending .trend { color: var(--bad); }
+.active .trend, .past .trend, .pending .trend { color: var(--bad); }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .75rem .3rem 0; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
 th { font-weight: 600; }
-td:first-child { font-family: ui-monospace, "DejaVu Sans Mono", monospace; white-space: nowrap; }
+th[scope="row"] { font: .875em/1.7 ui-monospace, "DejaVu Sans Mono", monospace; max-width: 22rem; }
+td.part { white-space: nowrap; }
 .part.ok { color: var(--good); } .part.absent { color: var(--warn); } .part.failed { color: var(--bad); font-weight: 600; }
 details summary { cursor: pointer; }
 footer { padding-top: 1.5rem; padding-bottom: 2rem; }
 @media (max-width: 40rem) {
-  .cause { grid-template-columns: minmax(0, 1fr); }
-  .causes { padding-left: 0; }
+  .step { grid-template-columns: minmax(0, 1fr); }
+  .causes { padding-left: 1.3rem; }
+  .evidence { flex-wrap: wrap; }
 }
-@media print { .step, .verdict { break-inside: avoid; } }
+@media print { article, .step, .verdict { break-inside: avoid; } }
 `;
 
 /** Asks for the page again and changes what is new in it; what is opened, focused and scrolled stays. */

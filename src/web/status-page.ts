@@ -47,9 +47,12 @@ export function statusPage(status: Status, report: ChecklistReport, links: Links
 <nav aria-label="Pages"><a href="${escapeHtml(links.telemetryPath.slice(1))}">Metrics</a><a href="api/v1/diagnosis">This as JSON</a><a href="-/healthy">Health</a><a href="-/ready">Readiness</a></nav></header>
 <main>
 <p id="stale" role="status"></p>
-<section class="verdict ${conclusion.verdict}" data-part="verdict" aria-labelledby="verdict">${verdict(report)}</section>
+<section class="verdict is-${conclusion.verdict}" data-part="verdict" aria-labelledby="verdict">${verdict(report)}</section>
+<section data-part="found" aria-label="What was found">${found(report)
+    .map((cause) => foundCause(cause, report.conclusion.cause, links))
+    .join("")}</section>
 <section aria-labelledby="checklist"><h2 id="checklist">The checklist, over the last hour</h2>
-<ol class="steps" data-part="steps">${report.steps.map((step) => stepItem(step, links)).join("")}</ol></section>
+<ol class="steps" data-part="steps">${report.steps.map(stepItem).join("")}</ol></section>
 <section data-part="sources" aria-labelledby="sources"><h2 id="sources">Sources: what is read</h2>${table(status.sources)}</section>
 <section data-part="collectors" aria-labelledby="collectors"><h2 id="collectors">Collectors: what is measured</h2>${table(status.collectors)}</section>
 <section aria-labelledby="probe"><h2 id="probe">From the other side</h2>
@@ -84,45 +87,75 @@ const causeWords: Readonly<Record<CauseState, string>> = {
   unknown: "not checked",
 };
 
-function stepItem({ step, title, state, causes }: StepReport, links: Links): string {
-  const number = step === "beyond" ? "+" : step;
-  const items = causes.map((cause) => causeItem(cause, links)).join("");
-  return `<li class="step ${state}"><h3><span class="number">${number}</span><span>${escapeHtml(title)}</span><span class="state ${state}">${stateWords[state]}</span></h3><ul class="causes">${items}</ul></li>`;
+const isFound = ({ state }: CauseReport): boolean => state === "active" || state === "past" || state === "pending";
+
+/** What the verdict names comes first, then in the order of the checklist. */
+function found({ conclusion, steps }: ChecklistReport): readonly CauseReport[] {
+  const causes = steps.flatMap((step) => step.causes).filter(isFound);
+  const named = causes.filter(({ cause }) => cause === conclusion.cause);
+  return [...named, ...causes.filter(({ cause }) => cause !== conclusion.cause)];
 }
 
-function causeItem(cause: CauseReport, links: Links): string {
-  const { cause: id, title, state, follows, episodes, evidence, grant, unseen, trend } = cause;
-  const found = state === "active" || state === "past" || state === "pending";
-  const after = follows === undefined ? "" : ` <span class="muted">follows from ${escapeHtml(follows)}</span>`;
-  const when = found ? ` ${episodes.slice(-3).map(episodeText).join(", ")}${after}` : "";
-  const why = grant === undefined ? `no samples of: ${unseen.join("; ")}` : `to see it: ${grant}`;
-  const missing = state === "unknown" ? `<br><span class="muted">${escapeHtml(why)}</span>` : "";
+/** The verdict above has said what `named` is. */
+function foundCause(cause: CauseReport, named: string | undefined, { runbookBase }: Links): string {
+  const { cause: id, title, summary, state, follows, episodes, evidence, alert, next, trend } = cause;
+  const after = follows === undefined ? "" : ` It follows from <code>${escapeHtml(follows)}</code>.`;
   const numbers = evidence.map((number) => `<li>${escapeHtml(numberText(number))}</li>`).join("");
-  const text = `<span class="title">${escapeHtml(title)}</span>: ${causeWords[state]}${when}${missing}${found && numbers !== "" ? `<ul>${numbers}</ul>` : ""}`;
-  const chart = trend !== undefined && state !== "unknown" ? sparkline(trend) : "";
-  return `<li class="cause ${state}" id="cause-${id}"><div>${text}</div><div>${chart}</div>${found ? more(cause, links) : ""}</li>`;
-}
-
-function more({ cause, alert, next, lines = [], lineCount = 0 }: CauseReport, { runbookBase }: Links): string {
-  const quoted = lines.map(({ timeMs, speaker, text }) => `${clock(timeMs)} ${speaker}: ${text}`).join("\n");
-  const shown =
-    lines.length === 0
-      ? ""
-      : `<p>Lines (${lines.length} of ${lineCount}):</p><pre tabindex="0">${escapeHtml(quoted)}</pre>`;
-  const commands = next
-    .map(({ run, shows }) => `<pre tabindex="0">${escapeHtml(run)}</pre><p class="muted">${escapeHtml(shows)}</p>`)
-    .join("");
+  const [first, ...others] = next.map(
+    ({ run, shows }) => `<pre tabindex="0">${escapeHtml(run)}</pre><p class="muted">${withCode(shows)}</p>`,
+  );
   const runbook =
     runbookBase === undefined
       ? `Runbook: <code>docs/runbooks/${alert}.md</code>`
       : `<a href="${escapeHtml(runbookBase)}/${alert}.md">Runbook ${alert}</a>`;
-  return `<div class="more">${shown}<details id="next-${cause}"><summary id="summary-${cause}">What to do next</summary>${commands}<p>${runbook}</p></details></div>`;
+  return `<article class="found ${state}" aria-labelledby="found-${id}"><h2 id="found-${id}">${escapeHtml(title)}</h2>
+<p><strong>${causeWords[state]}</strong> ${episodes.slice(-3).map(episodeText).join(", ")}.${id === named ? "" : ` ${escapeHtml(summary)}`}${after}</p>
+<div class="evidence"><ul>${numbers}</ul>${trend === undefined ? "" : sparkline(trend)}</div>${quoted(cause)}
+<h3>Next</h3>${first ?? ""}<details id="next-${id}"><summary id="summary-${id}">More commands, and the runbook</summary>${others.join("")}<p>${runbook}</p></details></article>`;
 }
 
-function numberText({ what, value, is, threshold }: CauseReport["evidence"][number]): string {
-  const than = is === ">=" ? `${threshold} or more` : is === ">" ? `more than ${threshold}` : `less than ${threshold}`;
-  return `${shortNumber(is === ">=" ? Math.round(value) : value)} ${what} (evidence: ${than})`;
+function quoted({ lines = [], lineCount = 0, strangerLines = 0 }: CauseReport): string {
+  if (lines.length === 0) return "";
+  const text = lines.map(({ timeMs, speaker, text }) => `${clock(timeMs)} ${speaker}: ${text}`).join("\n");
+  const others = lineCount - lines.length - strangerLines;
+  const more = others > 0 ? `<p class="muted">and ${others} more such lines</p>` : "";
+  return `<h3>Lines</h3><pre tabindex="0">${escapeHtml(text)}</pre>${more}`;
 }
+
+function stepItem({ step, title, state, causes }: StepReport): string {
+  const number = step === "beyond" ? "+" : step;
+  const head = `<div class="head"><h3><span class="number">${number}</span><span>${escapeHtml(title)}</span></h3><p class="state ${state}">${stateWords[state]}</p></div>`;
+  return `<li class="step ${state}">${head}<ul class="causes">${causes.map(causeItem).join("")}</ul></li>`;
+}
+
+function causeItem({ cause, title, state, grant, unseen, trend }: CauseReport): string {
+  const why = grant === undefined ? `there are no samples of: ${unseen.join("; ")}` : `to see it: ${grant}`;
+  const missing = state === "unknown" ? ` <span class="muted">${escapeHtml(why)}</span>` : "";
+  const chart = trend !== undefined && state !== "unknown" ? sparkline(trend) : "";
+  return `<li class="cause ${state}" id="cause-${cause}"><span>${marks[state]} ${escapeHtml(title)}: ${causeWords[state]}${missing}</span>${chart}</li>`;
+}
+
+const marks: Readonly<Record<CauseState, string>> = { active: "✗", past: "✗", pending: "✗", clear: "✓", unknown: "?" };
+
+function numberText({ what, value, is, threshold }: CauseReport["evidence"][number]): string {
+  // Shares are said as `of the table in use`.
+  const share = what.startsWith("of ");
+  const shown = (number: number): string => (share ? `${shortNumber(number * 100)} %` : shortNumber(number));
+  const than =
+    is === ">="
+      ? `${threshold} or more`
+      : is === ">"
+        ? `more than ${shown(threshold)}`
+        : `less than ${shown(threshold)}`;
+  const now = shown(is === ">=" ? Math.round(value) : value);
+  return share ? `${now} ${what} (evidence: ${than})` : `${capital(what)}: ${now} (evidence: ${than})`;
+}
+
+const capital = (text: string): string =>
+  text.startsWith("sshd") ? text : text.charAt(0).toUpperCase() + text.slice(1);
+
+/** Backquotes as code. */
+const withCode = (text: string): string => escapeHtml(text).replace(/`([^`]*)`/g, "<code>$1</code>");
 
 const shortNumber = (value: number): string => String(Number(value.toPrecision(3)));
 
@@ -130,12 +163,12 @@ const width = 120;
 const height = 28;
 
 /** A line over the hour, with gaps where there were no samples; its text for who cannot see it. */
-export function sparkline({ what, values, threshold }: Trend): string {
+export function sparkline({ what, values, threshold, counts }: Trend): string {
   const seen = values.filter((value) => value !== null);
   if (seen.length === 0) return "";
   const [low, high] = [Math.min(0, ...seen), Math.max(...seen)];
-  const top =
-    high === low ? low + 1 : Math.max(high, threshold !== undefined && threshold < high * 2 ? threshold : high);
+  // With the threshold in sight a healthy number stays where it belongs: far from it.
+  const top = Math.max(high, threshold) || low + 1;
   const y = (value: number): string => (height - 2 - ((value - low) / (top - low)) * (height - 4)).toFixed(1);
   const x = (index: number): string => ((index / Math.max(1, values.length - 1)) * width).toFixed(1);
   let path = "";
@@ -143,18 +176,19 @@ export function sparkline({ what, values, threshold }: Trend): string {
     const before = values[index - 1];
     if (value !== null) path += `${before === null || before === undefined ? "M" : "L"}${x(index)} ${y(value)}`;
   }
-  const label = `${what}, last hour: from ${shortNumber(Math.min(...seen))} to ${shortNumber(high)}, now ${shortNumber(seen.at(-1) ?? 0)}`;
-  const dashed =
-    threshold === undefined || threshold > top ? "" : `<path class="threshold" d="M0 ${y(threshold)}H${width}"/>`;
-  return `<svg class="trend" viewBox="0 0 ${width} ${height}" preserveAspectRatio="none" role="img" aria-label="${escapeHtml(label)}"><title>${escapeHtml(label)}</title><path class="base" d="M0 ${height - 1}H${width}"/>${dashed}<path d="${path}"/></svg>`;
+  const label = `${what}${counts ? ", by the minute" : ""}, last hour: from ${shortNumber(Math.min(...seen))} to ${shortNumber(high)}, now ${shortNumber(seen.at(-1) ?? 0)}`;
+  const dashed = counts || threshold === 0 ? "" : `<path class="threshold" d="M0 ${y(threshold)}H${width}"/>`;
+  return `<svg class="trend" viewBox="0 0 ${width} ${height}" preserveAspectRatio="none" role="img" aria-label="${escapeHtml(label)}"><title>${escapeHtml(label)}</title>${dashed}<path d="${path}"/></svg>`;
 }
 
+/** What is not as it should be has a row of its own. */
 function table(parts: readonly Part[]): string {
   const words = { ok: "✓ ok", absent: "– absent", failed: "✗ failed" };
-  const rows = parts.map(
-    ({ name, state, note = "", grant }) =>
-      `<tr><td>${escapeHtml(name)}</td><td class="part ${state}">${words[state]}</td><td>${escapeHtml(note)}${grant === undefined ? "" : `<br><span class="muted">to see it: <code>${escapeHtml(grant)}</code></span>`}</td></tr>`,
-  );
+  const plain = parts.filter(({ state, note }) => state === "ok" && note === undefined);
+  const row = ({ name, state, note = "", grant }: Part): string =>
+    `<tr><th scope="row">${escapeHtml(name)}</th><td class="part ${state}">${words[state]}</td><td>${escapeHtml(note)}${grant === undefined ? "" : `<br><span class="muted">to see it: <code>${escapeHtml(grant)}</code></span>`}</td></tr>`;
+  const good = plain.length === 0 ? [] : [row({ name: plain.map(({ name }) => name).join(", "), state: "ok" })];
+  const rows = [...good, ...parts.filter((part) => !plain.includes(part)).map(row)];
   return `<table><thead><tr><th scope="col">Name</th><th scope="col">State</th><th scope="col">Why, and what to do</th></tr></thead><tbody>${rows.join("")}</tbody></table>`;
 }
 
