@@ -30,10 +30,14 @@ interface Programs {
   readonly amtool: Tool;
 }
 
+interface Part {
+  stop(): Promise<unknown>;
+}
+
 const startedMs = Date.now();
 const folder = mkdtempSync(join(tmpdir(), "ssh-reset-demo-"));
-let exporter: ExporterProcess | undefined;
-let stack: AlertStack | undefined;
+/** Promises: an end in the middle of a start stops what comes of it, too. */
+const parts: Promise<Part>[] = [];
 let ending: Promise<void> | undefined;
 
 async function demo(once: boolean): Promise<void> {
@@ -42,15 +46,16 @@ async function demo(once: boolean): Promise<void> {
   say("starting the exporter on a fixture host, Prometheus and Alertmanager");
   const host = new FixtureHost(folder);
   mkdirSync(join(folder, "state"), { mode: 0o700 });
-  exporter = await host.start(folder);
+  const exporter = await begin(() => host.start(folder));
   const pages = new Pages(programs.amtool);
-  stack = await AlertStack.start({
-    folder,
-    ...programs,
-    settings: { timeScale, runbookBase: join(root, "docs/runbooks") },
-    targets: [{ instance: "db1", address: new URL(exporter.url).host }],
-    onNotification: (notification) => pages.receive(notification),
-  });
+  const targets = [{ instance: "db1", address: new URL(exporter.url).host }];
+  const stack = await begin(() =>
+    AlertStack.start({
+      ...{ folder, ...programs, targets },
+      settings: { timeScale, runbookBase: join(root, "docs/runbooks") },
+      onNotification: (notification) => pages.receive(notification),
+    }),
+  );
   const addresses = `
   exporter      ${exporter.url}/         status page, and /metrics
   Prometheus    ${stack.prometheus}/alerts    with alerts/ssh-reset-exporter.rules.yml
@@ -82,6 +87,14 @@ Time of the rules runs ${timeScale} times faster: where a page says 5 minutes it
     host.login(peer);
     await delay(5000);
   }
+}
+
+/** Starts nothing any more once it is ending. */
+function begin<T extends Part>(start: () => Promise<T>): Promise<T> {
+  if (ending !== undefined) throw new Error("it is ending");
+  const part = start();
+  parts.push(part);
+  return part;
 }
 
 /** Installed ones first, under Debian's names or their own; else from the private cache, which needs no root. */
@@ -261,7 +274,7 @@ function styled(style: "bold" | "dim", text: string): string {
 /** Every process that was started has ended, and the folder is gone. */
 function end(): Promise<void> {
   ending ??= (async () => {
-    await Promise.all([stack?.stop(), exporter?.stop()]);
+    await Promise.allSettled(parts.map(async (part) => (await part).stop()));
     rmSync(folder, { recursive: true, force: true });
   })();
   return ending;

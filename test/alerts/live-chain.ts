@@ -52,7 +52,7 @@ const { values: flags } = parseArgs({
 const trials = flags.exporter ? throughExporter() : flags.singles ? singles() : [...singles(), ...pairs()];
 const exporters: ExporterProcess[] = [];
 const notifications = new Map<string, Received[]>();
-let stack: AlertStack | undefined;
+let stack: Promise<AlertStack> | undefined;
 const folder = await mkdtemp(join(tmpdir(), "ssh-reset-chain-"));
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => void end().then(() => process.exit(130)));
 try {
@@ -139,11 +139,12 @@ async function runChain(): Promise<boolean> {
       ? { instance: name, address: `127.0.0.1:${replay}`, path: `/host/${index}` }
       : { instance: name, address: new URL(exporter.url).host };
   });
-  stack = await AlertStack.start({
+  stack = AlertStack.start({
     ...{ folder, prometheus, alertmanager, targets },
     settings: { timeScale },
     onNotification: receive,
   });
+  await stack;
   // Prometheus asks each target for the first time within one scrape interval of its start, at a time of its own.
   startedMs = Date.now();
   const lastSeconds = Math.max(...trials.map((trial) => trial.until)) + 300;
@@ -262,6 +263,9 @@ async function until(what: string, seconds: number, holds: () => Promise<boolean
 
 async function end(): Promise<void> {
   for (const exporter of exporters.splice(0)) await exporter.stop();
-  await stack?.stop();
+  await stack?.then(
+    (running) => running.stop(),
+    () => undefined,
+  );
   await rm(folder, { recursive: true, force: true });
 }

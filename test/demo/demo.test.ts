@@ -2,11 +2,19 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import { debianOr } from "../../tools/debian.ts";
 import { waitFor } from "../cli/exporter-process.ts";
+
+/** Command lines that name the folder: programs that were started in it. */
+async function holding(folder: string): Promise<string[]> {
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  const lines = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")));
+  return lines.filter((line) => line.includes(folder));
+}
 
 describe("the demo", function () {
   this.timeout(180_000);
@@ -75,6 +83,16 @@ describe("the demo", function () {
     expect(code, output).to.equal(0);
     expect(output).to.not.match(/demo: |Error/);
     await nothingLeft();
+  });
+
+  it("leaves nothing when it is ended while it starts", async function () {
+    for (const program of ["prometheus", "prometheus-alertmanager"] as const) await debianOr(this, program);
+    start([]);
+    await waitFor("its start", 60_000, async () => (output.includes("starting the exporter") ? true : undefined));
+    child.kill("SIGTERM");
+    await ended();
+    expect(await holding(folder)).to.deep.equal([]);
+    expect(readdirSync(folder).filter((name) => name.startsWith("ssh-reset"))).to.deep.equal([]);
   });
 
   it("says what to install where nothing is installed or can be fetched", async () => {
