@@ -72,17 +72,26 @@ export function createLogfileSource(options: LogfileOptions): Source {
     },
     status(): SourceStatus {
       const failing = followers.find((follower) => follower.reason !== undefined);
-      const lagBytes = followers.reduce((sum, follower) => sum + follower.lag(), 0);
+      const lag = lagOf(followers);
       return failing?.reason === undefined
-        ? { up: true, lagBytes }
+        ? { up: true, ...lag }
         : {
             up: false,
             reason: failing.reason,
             ...(failing.grant === undefined ? {} : { grant: failing.grant }),
-            lagBytes,
+            ...lag,
           };
     },
   };
+}
+
+/** Nothing where a file cannot be looked at: the next pass will say why. */
+function lagOf(followers: readonly Follower[]): { lagBytes?: number } {
+  try {
+    return { lagBytes: followers.reduce((sum, follower) => sum + follower.lag(), 0) };
+  } catch {
+    return {};
+  }
 }
 
 interface Piece {
@@ -109,6 +118,8 @@ class Follower {
   /** Oldest first; the last one is, or was until a moment ago, the one that the path names. */
   #held: Held[] = [];
   #saved: readonly FilePosition[] | undefined;
+  /** Of what was saved, what is not held again yet. */
+  #unplaced: readonly FilePosition[] = [];
   #started = false;
   /** What the path names, opened in this pass. */
   #opened: HeldFile | undefined;
@@ -125,7 +136,8 @@ class Follower {
 
   /** Undefined before the first start; empty while the path has never led to a file. */
   position(): readonly FilePosition[] | undefined {
-    return this.#started ? this.#held.map(({ reader, skipping }) => positionOf(reader, skipping)) : this.#saved;
+    if (!this.#started) return this.#saved;
+    return [...this.#held.map(({ reader, skipping }) => positionOf(reader, skipping)), ...this.#unplaced];
   }
 
   lag(): number {
@@ -136,6 +148,7 @@ class Follower {
     this.#saved = this.position();
     for (const { reader } of this.#held) reader.close();
     this.#held = [];
+    this.#unplaced = [];
     this.#started = false;
   }
 
@@ -147,6 +160,11 @@ class Follower {
       if (this.#started) yield* this.#follow(named);
       else yield* this.#start(named);
       yield* this.#retire();
+    } catch (error) {
+      // A file that was open could not be looked at, or a folder not listed: begin again where the last piece ended.
+      if (!isSystemError(error)) throw error;
+      this.#fail(error);
+      this.close();
     } finally {
       // Left in the middle, before its turn came.
       if (this.#opened !== undefined && !this.#holds(this.#opened)) this.#opened.close();
@@ -172,13 +190,13 @@ class Follower {
     }
     const file = this.#open();
     if (file === undefined) return;
-    this.#started = true;
     if (last !== undefined) {
+      this.#started = true;
       yield* this.#resume(file, last);
       return;
     }
-    const held = this.#hold(file);
-    if (this.#saved === undefined && !this.#options.fromBeginning) held.skipping = !file.resumeAtEnd();
+    const held = this.#hold(file, this.#saved === undefined && !this.#options.fromBeginning && !file.resumeAtEnd());
+    this.#started = true;
     this.#prime(held);
     yield nothing;
     yield* this.#drain(held);
@@ -186,14 +204,17 @@ class Follower {
 
   /** Goes on where the position says: in the file itself or, if it was rotated meanwhile, in its sibling and all after it. */
   async *#resume(file: HeldFile, last: FilePosition): AsyncGenerator<Piece> {
-    for (const position of this.#saved?.slice(0, -1) ?? []) {
+    this.#unplaced = this.#saved ?? [];
+    for (const position of this.#unplaced.slice(0, -1)) {
       const found = await findPosition(siblings(this.path), position);
       if (found !== undefined) this.#hold(found.reader, position.skipping);
+      this.#unplaced = this.#unplaced.slice(1);
     }
     for (const held of this.#held) yield* this.#drain(held);
     const sameFile = file.device === last.device && file.inode === last.inode;
     if ((sameFile || last.offset > 0) && file.resume(last.offset, last.hash)) {
       const held = this.#hold(file, last.skipping);
+      this.#unplaced = [];
       this.#prime(held);
       yield* this.#drain(held);
       return;
@@ -203,9 +224,11 @@ class Follower {
     if (found === undefined) {
       file.restart();
       this.#hold(file);
+      this.#unplaced = [];
       yield this.#lose("the file that was read before is not among its rotated siblings");
     } else {
       const held = this.#hold(found.reader, last.skipping);
+      this.#unplaced = [];
       this.#prime(held);
       yield* this.#drain(held);
       yield* this.#catchUp(candidates.slice(found.index + 1), file);
@@ -431,6 +454,8 @@ function isFilePosition(value: unknown): value is FilePosition {
   const numbers = [device, inode, offset].every((n) => typeof n === "number" && n >= 0);
   return numbers && Number.isSafeInteger(offset) && typeof hash === "string";
 }
+
+const isSystemError = (error: unknown): boolean => error instanceof Error && "syscall" in error;
 
 function statOf(path: string): Stats | undefined {
   try {
