@@ -98,9 +98,9 @@ export class Connections {
   /** Oldest first: what a flood displaces. */
   readonly #preauth = new Set<Connection>();
   readonly #ending = new Set<Connection>();
-  readonly #ended = new Recent<string, Ended>(20_000);
+  readonly #ended = new Recent<string, Ended>(10_000);
   /** To the time of the end. */
-  readonly #endedPids = new Recent<number, number>(40_000);
+  readonly #endedPids = new Recent<number, number>(20_000);
   #unkeyed = 0;
   /** No end without a port is remembered after this. */
   #portlessUntilMs = 0;
