@@ -11,7 +11,7 @@ import { dirname, join } from "node:path";
 const layers: Readonly<Record<string, readonly string[]>> = {
   model: [],
   config: ["model"],
-  sources: ["model"],
+  sources: ["model", "flow-logs"],
   parsers: ["model"],
   connections: ["model"],
   collectors: ["model"],

@@ -1,5 +1,7 @@
 /** Takes apart what programs printed: a value of another kind than expected ends the audit with its place and itself. */
 
+import { deeperThan } from "../model/json-depth.ts";
+
 /** The user's mistake: a file that is not what it should be. */
 export class AuditError extends Error {}
 
@@ -10,25 +12,12 @@ export type JsonObject = { readonly [name: string]: Json };
 const maxDepth = 200;
 
 export function parseJson(text: string): Json {
-  const depth = depthOf(text);
-  if (depth > maxDepth) throw new AuditError(`nests deeper than ${maxDepth} levels: no rule set does`);
+  if (deeperThan(maxDepth, text)) throw new AuditError(`nests deeper than ${maxDepth} levels: no rule set does`);
   try {
     return JSON.parse(text) as Json;
   } catch (error) {
     throw new AuditError(`no valid JSON: ${error instanceof Error ? error.message : String(error)}`);
   }
-}
-
-/** How deep lists and objects nest, without recursion; it stops soon after the bound. */
-function depthOf(text: string): number {
-  let depth = 0;
-  let deepest = 0;
-  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{}]/g)) {
-    if (token === "[" || token === "{") deepest = Math.max(deepest, ++depth);
-    else if (token === "]" || token === "}") depth--;
-    if (deepest > maxDepth) break;
-  }
-  return deepest;
 }
 
 export const isObject = (value: Json | undefined): value is JsonObject =>

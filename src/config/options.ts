@@ -83,6 +83,13 @@ export const options = {
     group: "Sources",
     summary: "Follow this log file instead of the journal. Repeatable. Found by itself on hosts without journal.",
   },
+  "source.flow-log": {
+    type: "texts",
+    default: [],
+    placeholder: "PATH",
+    group: "Sources",
+    summary: "Read the cloud's flow logs in this file or folder, which your own sync fills. Repeatable.",
+  },
   "source.journal": {
     type: "switch",
     default: undefined,

@@ -6,6 +6,7 @@ import type { Config } from "../config/options.ts";
 import type { SourceName } from "../model/record.ts";
 import type { Position, Source, SourceStart } from "../model/source.ts";
 import { idents } from "../parsers/index.ts";
+import { createFlowLogSource } from "../sources/flow-log.ts";
 import { NotRegularFile } from "../sources/held-file.ts";
 import { createJournalSource, type JournalPlace } from "../sources/journal.ts";
 import { createKmsgSource } from "../sources/kmsg.ts";
@@ -50,6 +51,7 @@ export function planSources(config: Config): SourcePlan {
   if (selection.logfile) names.push("logfile");
   if (selection.kmsg) names.push("kmsg");
   if (trace) names.push("tcp_trace");
+  if (config["source.flow-log"].length > 0) names.push("flow_log");
   const absent: Part[] = selection.unread.map(({ kind, reason }) => ({
     name: `${kind} records`,
     state: "absent",
@@ -120,6 +122,10 @@ export function openSources({ selection, names }: SourcePlan, needs: SourceNeeds
   if (names.includes("tcp_trace")) {
     const { "path.tracefs": tracefs, "path.procfs": procfs } = config;
     sources.push(createTcpTraceSource({ ...start("tcp_trace", []), tracefs, procfs, ports: needs.sshdPorts }));
+  }
+  if (names.includes("flow_log")) {
+    const paths = config["source.flow-log"];
+    sources.push(createFlowLogSource({ ...start("flow_log", []), paths, ports: needs.sshdPorts }));
   }
   return sources;
 }

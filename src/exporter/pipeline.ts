@@ -43,7 +43,7 @@ const pipelineShape = object({
 });
 
 function bySource<T>(shape: Shape<T>): Record<SourceName, Shape<T>> {
-  return { journal: shape, logfile: shape, kmsg: shape, tcp_trace: shape };
+  return { journal: shape, logfile: shape, kmsg: shape, tcp_trace: shape, flow_log: shape };
 }
 
 export class Pipeline {

@@ -5,7 +5,7 @@
  */
 import type { Outcome, Phase } from "./connection.ts";
 
-export type Event = SshdEvent | UnitEvent | OomEvent | KernelEvent | TcpResetEvent | LossEvent | NotedEvent;
+export type Event = SshdEvent | UnitEvent | OomEvent | KernelEvent | TcpResetEvent | FlowEvent | LossEvent | NotedEvent;
 export type EventKind = Event["kind"];
 
 /** Recognised, and of no consequence: keeps `source_unmatched_records_total` meaningful. */
@@ -275,6 +275,24 @@ export type TcpResetEvent = {
   /** Only of sent ones. */
   readonly reason?: ResetReason;
 };
+
+export const flowProviders = ["aws", "azure", "gcp"] as const;
+export const flowActions = ["accept", "reject"] as const;
+
+/** A flow to or from sshd's port, as the cloud's own log tells it. */
+export interface FlowEvent {
+  readonly kind: "flow";
+  readonly provider: (typeof flowProviders)[number];
+  readonly action: (typeof flowActions)[number];
+  /** `in`: from the client to sshd. */
+  readonly direction: "in" | "out";
+  /** The client's. */
+  readonly address: string;
+  /** A RST was seen in it, where the log tells TCP flags. */
+  readonly reset: boolean;
+  /** Admitted, and nothing but SYNs came: nobody answered. */
+  readonly unanswered: boolean;
+}
 
 /** The log itself says that it lost records. */
 export interface LossEvent {

@@ -89,9 +89,9 @@ function journalPlace(wish: SourceWish, offer: SourceOffer): { readonly director
   return offer.journal ?? {};
 }
 
-/** The identifiers among `idents` whose records are of these kinds. Trace events (`tcp_...`) are no kind of log. */
+/** The identifiers among `idents` whose records are of these kinds. Trace events (`tcp_...`) and flow logs have sources of their own. */
 export function identsOfKinds(idents: readonly string[], kinds: readonly RecordKind[]): readonly string[] {
-  return idents.filter((ident) => !ident.startsWith("tcp_") && kinds.includes(kindOf(ident)));
+  return idents.filter((ident) => !ident.startsWith("tcp_") && ident !== "flow_log" && kinds.includes(kindOf(ident)));
 }
 
 /** systemd's helpers (oomd, coredump, journald) log beside it; syslog daemons' own loss messages stand beside sshd's lines. */

@@ -11,6 +11,7 @@ import { type LogRecord, type SourceName, sourceNames } from "../model/record.ts
 import { amount, anything, list, object, time } from "../model/saved.ts";
 import { ConnectionTally, connectionMetrics } from "./connections.ts";
 import { DropTally, dropMetrics } from "./drops.ts";
+import { FlowTally, flowMetrics } from "./flows.ts";
 import { IdleTally, idleMetrics } from "./idle.ts";
 import { KernelTally, kernelMetrics } from "./kernel.ts";
 import { OomTally, oomMetrics } from "./oom.ts";
@@ -26,6 +27,7 @@ export const tallyMetrics: readonly MetricDef[] = [
   ...idleMetrics,
   ...oomMetrics,
   ...kernelMetrics,
+  ...flowMetrics,
 ];
 
 export interface LedgerOptions {
@@ -96,6 +98,7 @@ export class Ledger {
       idle: new IdleTally(),
       oom: new OomTally(),
       kernel: new KernelTally(),
+      flows: new FlowTally(peers),
     };
     this.#endTallies = Object.values(this.#tallies).filter((tally) => tally.ended !== undefined);
     for (const tally of Object.values(this.#tallies)) {
