@@ -21,6 +21,7 @@ export function exporterDashboard(settings: KitSettings): Dashboard {
     title: "SSH resets: exporter",
     description: "The exporters themselves: what they read and lost, how long it takes, what it costs.",
     from: "now-6h",
+    annotated: false,
     rows: [
       { panels: overview(runbook) },
       { title: "Sources: is everything read, and understood?", panels: reading(runbook) },
@@ -92,7 +93,7 @@ function overview(runbook: Runbook): readonly Placed[] {
     }),
     stat({
       ...single,
-      title: "State or configuration not in order",
+      title: "State, configuration",
       shows: "State directories that could not be written, configurations that could not be reloaded.",
       good: "0.",
       act: "`ssh-reset-exporter --config.check`; `ls -ld /var/lib/ssh-reset-exporter`.",
@@ -127,13 +128,13 @@ function reading(runbook: Runbook): readonly Placed[] {
       ],
     }),
     graph({
-      title: "Records read",
+      title: "Records read per second",
       shows: "Of the identifiers that the parsers know: sshd, systemd, kernel and the like.",
       good: "A rhythm of its own; an idle host reads nothing, and that is no fault.",
       act: "A busy host falls to 0: see whether its logger still writes.",
       empty,
       queries: [{ expr: sum(rate(own("source_records_total")), "source"), legend: "{{source}}" }],
-      unit: "reqps",
+      unit: "none",
       width: 8,
       height: 7,
     }),

@@ -8,7 +8,7 @@ import { type DataLink, graph, mapped, type Placed, stat, states, table, variabl
 import { probeRow } from "./probe.ts";
 import { any, everIn, increase, max, own, sum, total, worst } from "./query.ts";
 import { uids } from "./uids.ts";
-import { causeMappings, causeNumber, causeStates, named, runbooks } from "./verdicts.ts";
+import { causeMappings, causeNumber, causeStates, colourOf, named, runbooks } from "./verdicts.ts";
 
 /** As many hosts as a strip shows without becoming unreadable. */
 const shownHosts = 20;
@@ -28,6 +28,7 @@ export function fleet(settings: KitSettings): Dashboard {
     description:
       "Whose SSH connections are reset, on which hosts, and the cause that each host's exporter sees. A click on a host opens its checklist.",
     from: "now-6h",
+    annotated: false,
     rows: [
       { panels: [...numbers(), ...strips(settings)] },
       { title: "Who is reset", panels: who(settings) },
@@ -57,8 +58,8 @@ function numbers(): readonly Placed[] {
     }),
     stat({
       ...single,
-      title: "Hosts with a cause now",
-      shows: "Hosts whose exporter sees a cause at work, planned restarts left out.",
+      title: "Hosts with a cause",
+      shows: "Hosts whose exporter sees a cause at work now, planned restarts left out.",
       good: "0.",
       act: "The strips below name the cause of each host.",
       empty: "No exporter answers",
@@ -75,7 +76,8 @@ function numbers(): readonly Placed[] {
     }),
     stat({
       ...single,
-      title: "Hosts where sshd does not listen",
+      title: "sshd not listening",
+      shows: "Hosts, now.",
       good: "0.",
       act: "Open the host: step 1 tells how sshd stopped.",
       empty: "No exporter answers",
@@ -150,9 +152,9 @@ function strips(settings: KitSettings): readonly Placed[] {
 function who(settings: KitSettings): readonly Placed[] {
   const harmed = own("connections_ended_total", 'outcome="reset",peer_class="known"');
   return [
-    graph({
+    states({
       title: "Known peers being reset, by host",
-      shows: `Distinct known peers reset within 10 minutes; the 10 hosts with the most. The dashed line is where ${symptom.alert} begins.`,
+      shows: `Distinct known peers reset within 10 minutes; the 10 hosts with the most. Red is where ${symptom.alert} begins.`,
       good: "0 or 1 on each host.",
       act: "Two hosts or more at the same time: the network between, or a rollout. One host: open it.",
       runbooks: runbooks([symptom], settings),
@@ -168,10 +170,13 @@ function who(settings: KitSettings): readonly Placed[] {
           legend: "{{instance}}",
         },
       ],
-      unit: "none",
-      decimals: 0,
       width: 12,
-      limits: [{ from: Math.ceil(settings.symptomThresholds["peers"]?.value ?? 0), colour: bad }],
+      height: 8,
+      steps: [
+        { from: null, colour: good },
+        { from: Math.ceil(settings.symptomThresholds["fewPeers"]?.value ?? 0), colour: warning },
+        { from: Math.ceil(settings.symptomThresholds["peers"]?.value ?? 0), colour: bad },
+      ],
       link: ofSeries,
     }),
     graph({
@@ -188,7 +193,8 @@ function who(settings: KitSettings): readonly Placed[] {
         },
       ],
       unit: "none",
-      bars: true,
+      decimals: 0,
+      logarithmic: true,
       width: 12,
     }),
     table({
@@ -286,12 +292,14 @@ function causes(settings: KitSettings): readonly Placed[] {
     graph({
       title: "Hosts by cause",
       good: "Nothing but now and then a restart.",
+      shows: "Colours are the checklist's steps.",
       act: "Many hosts begin at the same minute: a rollout, or the network. One host: its own fault.",
-      empty: "No exporter answered in the time shown",
-      queries: [{ expr: sum(own("cause_active"), "cause"), legend: "{{cause}}" }],
+      empty: "No cause was seen on any of these hosts in the time shown",
+      queries: [{ expr: `${sum(own("cause_active"), "cause")} > 0`, legend: "{{cause}}" }],
       unit: "none",
       decimals: 0,
       bars: true,
+      colours: Object.fromEntries(settings.causes.map((cause) => [cause.id, colourOf(cause)])),
       width: 12,
       height: 9,
     }),

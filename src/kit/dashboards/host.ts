@@ -50,12 +50,17 @@ export function hostDashboard(settings: KitSettings): Dashboard {
     description:
       "The troubleshooting checklist of one host, walked already: each step's verdict over the time shown, and its evidence.",
     from: "now-3h",
+    annotated: true,
     rows: [
       { panels: [...numbers(evidence), strip(settings)] },
       { title: "Connections: in which phase, how, and whose", panels: connections(evidence) },
-      step(settings, 1, "Step 1: did sshd crash or restart?", "sshd ran all the time and nobody stopped it.", [
-        ...sshdLife(evidence),
-      ]),
+      step(
+        settings,
+        1,
+        "Step 1: did sshd crash or restart?",
+        "no crash, no restart that somebody asked for, never down for a minute.",
+        [...sshdLife(evidence)],
+      ),
       step(
         settings,
         2,
@@ -155,8 +160,8 @@ function numbers(evidence: Evidence): readonly Placed[] {
     }),
     stat({
       ...single,
-      title: "Logins, and known peers' resets",
-      shows: "Within the time shown.",
+      title: "Logins and resets",
+      shows: "Logins, and resets of known peers, within the time shown.",
       good: "Logins go on after a fix, resets do not.",
       act: "No logins: nobody can, or nobody tried.",
       empty: "The exporter does not answer",
@@ -172,6 +177,8 @@ function numbers(evidence: Evidence): readonly Placed[] {
   ];
 }
 
+const steps = [1, 2, 3, 4, 5, 6, "beyond"] as const;
+
 /** Every cause over time, in the checklist's order. */
 function strip(settings: KitSettings): Placed {
   return states({
@@ -185,13 +192,15 @@ function strip(settings: KitSettings): Placed {
     height: 12,
     legend: true,
     showValues: false,
-    queries: [
-      {
-        // 1 at work, 0 nothing seen, -1 cannot be judged.
-        expr: max(`${own("cause_active")} + ${own("cause_observable")} - 1`, "cause"),
+    // 1 at work, 0 nothing seen, -1 cannot be judged. A query for each step: so they stand in the checklist's order.
+    queries: steps.map((each) => {
+      const ids = ofStep(settings.causes, each).map(({ id }) => id);
+      const matcher = `cause=~"${ids.join("|")}"`;
+      return {
+        expr: max(`${own("cause_active", matcher)} + ${own("cause_observable", matcher)} - 1`, "cause"),
         legend: "{{cause}}",
-      },
-    ],
+      };
+    }),
     states: [
       { value: 1, text: "at work", colour: bad },
       { value: 0, text: "nothing seen", colour: good },
@@ -271,7 +280,8 @@ function connections(evidence: Evidence): readonly Placed[] {
       empty: notScraped,
       queries: [{ expr: sum(increase(ended('outcome="reset"')), "peer_class"), legend: "{{peer_class}}" }],
       unit: "none",
-      bars: true,
+      decimals: 0,
+      logarithmic: true,
       width: 8,
     }),
     graph({
@@ -306,19 +316,19 @@ function connections(evidence: Evidence): readonly Placed[] {
         {
           label: "peer_class",
           title: "Class",
-          width: 110,
+          width: 90,
           mappings: [mapped([{ value: "known", text: "known", colour: bad }])],
         },
         {
           expr: `topk(15, sum by (peer, peer_class) (${total(own("peer_resets_received_total"))}) > 0.5)`,
           title: "Received",
-          width: 90,
+          width: 85,
           decimals: 0,
         },
         {
           expr: `topk(15, sum by (peer, peer_class) (${total(own("peer_resets_sent_total"))}) > 0.5)`,
           title: "Sent",
-          width: 80,
+          width: 65,
           decimals: 0,
         },
       ],
@@ -523,7 +533,7 @@ function tcpWrappers(evidence: Evidence): readonly Placed[] {
 function mtu(evidence: Evidence): readonly Placed[] {
   return [
     graph({
-      title: "Connections that hang on large packets",
+      title: "Hanging connections",
       shows:
         "`full-size lost`: our full-size segments time out again and again while small ones arrive. `stuck in kex`: the peer's large packets may not arrive.",
       good: "0. Single ones that are stuck in kex are dead clients.",
@@ -556,8 +566,8 @@ function mtu(evidence: Evidence): readonly Placed[] {
       },
     }),
     graph({
-      title: "MTU: of interfaces, and of paths",
-      shows: "The smallest path MTU of open SSH connections against the interfaces' own.",
+      title: "MTU of interfaces and paths",
+      shows: "In bytes. The smallest path MTU of open SSH connections against the interfaces' own.",
       good: "A path MTU below the interface's was learned: healthy. Equal ones are healthy too, unless connections hang.",
       act: "`tracepath -n PEER`; `ip route get PEER` shows a learned `mtu`.",
       runbooks: evidence.runbooks("mtu_blackhole"),
@@ -567,7 +577,9 @@ function mtu(evidence: Evidence): readonly Placed[] {
         { expr: min(own("ssh_socket_path_mtu_bytes")), legend: "smallest path of SSH" },
         { expr: min(own("path_mtu_learned_min_bytes")), legend: "smallest learned" },
       ],
-      unit: "bytes",
+      unit: "none",
+      decimals: 0,
+      softMin: 1200,
       width: 6,
     }),
     graph({
@@ -592,7 +604,7 @@ function mtu(evidence: Evidence): readonly Placed[] {
       width: 6,
     }),
     stat({
-      title: "Learned path MTUs, and what does not fit",
+      title: "Learned and misfit MTUs",
       shows:
         "Destinations whose path MTU was learned from ICMP; interfaces whose MTU does not fit the one they run over.",
       good: "Any number of learned ones: they are healthy. No mismatches.",

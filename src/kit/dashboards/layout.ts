@@ -29,12 +29,14 @@ export interface Page {
   readonly title: string;
   readonly description: string;
   readonly from: string;
+  /** Whether annotations are on from the start: lines of one host help, those of a fleet hide it. */
+  readonly annotated: boolean;
   readonly rows: readonly Row[];
 }
 
 const columns = 24;
 
-export function dashboard({ uid, title, description, from, rows }: Page): Dashboard {
+export function dashboard({ uid, title, description, from, annotated, rows }: Page): Dashboard {
   const builder = new DashboardBuilder(title)
     .uid(uid)
     .description(description)
@@ -45,7 +47,7 @@ export function dashboard({ uid, title, description, from, rows }: Page): Dashbo
     .refresh("1m")
     .tooltip(DashboardCursorSync.Crosshair)
     .variables(variables())
-    .annotations(annotations())
+    .annotations(annotations(annotated))
     .links([
       new DashboardLinkBuilder("SSH resets")
         .type(DashboardLinkType.Dashboards)
@@ -115,11 +117,11 @@ function variables() {
 }
 
 /** Annotations are asked without $__rate_interval, which Grafana fills for panels only: a minute, step by step. */
-function annotations() {
+function annotations(enabled: boolean) {
   const annotation = (name: string, iconColor: string, expr: string, titleFormat: string, textFormat: string) =>
     new AnnotationQueryBuilder()
       .name(name)
-      .enable(true)
+      .enable(enabled)
       .hide(false)
       .iconColor(iconColor)
       .datasource(datasource)

@@ -31,8 +31,12 @@ export const stepColours: Readonly<Record<Step, string>> = {
   4: skyBlue,
   5: blue,
   6: purple,
-  beyond: "#B8860B",
+  // Wine, of Paul Tol's muted scheme: the eight are used up.
+  beyond: "#882255",
 };
+
+/** Of a cause that explains and pages nobody: light grey. */
+export const planned = "#CCCCCC";
 
 /** Values of labels, where they have a colour of their own. */
 export const valueColours: Readonly<Record<string, string>> = {

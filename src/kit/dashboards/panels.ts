@@ -24,7 +24,7 @@ import { PanelBuilder as TableBuilder } from "@grafana/grafana-foundation-sdk/ta
 import { PanelBuilder as TextBuilder, TextMode } from "@grafana/grafana-foundation-sdk/text";
 import { PanelBuilder as TimeSeriesBuilder } from "@grafana/grafana-foundation-sdk/timeseries";
 import { labelValues, metricDefs } from "./metrics.ts";
-import { sequence, valueColours } from "./palette.ts";
+import { notJudged, sequence, valueColours } from "./palette.ts";
 
 /** Grafana's own way to name a variable. */
 export const variable = (name: string): string => `\${${name}}`;
@@ -75,6 +75,10 @@ export interface SeriesPanel extends Texts {
   readonly stacked?: boolean;
   readonly min?: number;
   readonly max?: number;
+  /** The axis begins here unless something is below. */
+  readonly softMin?: number;
+  /** For counts that differ by orders of magnitude: ten known peers beside a thousand scanners. */
+  readonly logarithmic?: boolean;
   /** Drawn as dashed lines. */
   readonly limits?: readonly Step[];
   /** By the series' name, beyond the colours that label values have. */
@@ -107,17 +111,19 @@ export function graph(options: SeriesPanel): Placed {
     .interval("1m")
     .unit(unit)
     .noValue(options.empty)
-    .min(options.min ?? 0)
     .drawStyle(bars ? common.GraphDrawStyle.Bars : common.GraphDrawStyle.Line)
     .lineWidth(bars ? 0 : 2)
-    .fillOpacity(bars ? 90 : 8)
+    .fillOpacity(bars ? 90 : queries.length === 1 ? 8 : 0)
     .showPoints(common.VisibilityMode.Never)
     .spanNulls(false)
-    .axisSoftMax(limits.length > 0 || unit === "percentunit" ? 0 : 1)
     .stacking(new common.StackingConfigBuilder().mode(stacked ? common.StackingMode.Normal : common.StackingMode.None))
     .tooltip(tooltip())
     .legend(legend(options.legend ?? "list"));
-  if (options.max !== undefined) panel.max(options.max);
+  if (options.softMin === undefined) panel.min(options.min ?? 0);
+  else panel.axisSoftMin(options.softMin);
+  if (options.max !== undefined) panel.max(options.max).axisSoftMax(options.max);
+  else if (unit === "none") panel.axisSoftMax(1);
+  if (options.logarithmic === true) panel.scaleDistribution(symlog());
   if (bars) panel.decimals(0);
   if (options.decimals !== undefined) panel.decimals(options.decimals);
   if (limits.length > 0) {
@@ -129,6 +135,10 @@ export function graph(options: SeriesPanel): Placed {
   if (options.link) panel.dataLinks([dataLink(options.link)]);
   return { width, height, panel };
 }
+
+/** Ten times as much is one step more; zero has a place. */
+const symlog = () =>
+  new common.ScaleDistributionConfigBuilder().type(common.ScaleDistribution.Symlog).log(10).linearThreshold(1);
 
 /** Every name that the legend can show gets a fixed colour; a series with an open name, a shade of the first. */
 function colourSeries(panel: TimeSeriesBuilder, { queries, colours = {} }: SeriesPanel): void {
@@ -180,7 +190,7 @@ export function stat(options: StatPanel): Placed {
     .justifyMode(sentence ? common.BigValueJustifyMode.Auto : common.BigValueJustifyMode.Center)
     .textMode(queries.length > 1 ? common.BigValueTextMode.ValueAndName : common.BigValueTextMode.Value)
     .orientation(common.VizOrientation.Auto)
-    .colorMode(sentence ? common.BigValueColorMode.Background : common.BigValueColorMode.Value)
+    .colorMode(sentence ? common.BigValueColorMode.BackgroundSolid : common.BigValueColorMode.Value)
     .colorScheme(new FieldColorBuilder().mode(FieldColorModeId.Thresholds))
     .thresholds(thresholds(steps))
     .mappings([...mappings]);
@@ -193,7 +203,9 @@ export interface StatesPanel extends Texts {
   readonly queries: readonly Query[];
   readonly width: number;
   readonly height: number;
-  readonly states: readonly Meaning[];
+  readonly states?: readonly Meaning[];
+  /** Colours by value, where the states are numbers. */
+  readonly steps?: readonly Step[];
   readonly rows?: readonly { readonly name: string; readonly label: string; readonly link?: DataLink }[];
   readonly link?: DataLink;
   readonly legend?: boolean;
@@ -211,9 +223,9 @@ export function states(options: StatesPanel): Placed {
     .interval("1m")
     .unit("none")
     .noValue(options.empty)
-    .mappings([mapped(options.states)])
+    .mappings(options.states === undefined ? [] : [mapped(options.states)])
     .colorScheme(new FieldColorBuilder().mode(FieldColorModeId.Thresholds))
-    .thresholds(thresholds([{ from: null, colour: sequence.at(-1) ?? "" }]))
+    .thresholds(thresholds(options.steps ?? [{ from: null, colour: sequence.at(-1) ?? "" }]))
     .mergeValues(true)
     .showValue(options.showValues === false ? common.VisibilityMode.Never : common.VisibilityMode.Auto)
     .alignValue(common.TimelineValueAlignment.Left)
@@ -254,7 +266,7 @@ export const mappedRange = (from: number | null, to: number | null, text: string
   options: { from, to, result: { text, color: colour, index: 0 } },
 });
 
-export const mappedNull = (text: string, colour: string): ValueMapping => ({
+const mappedNull = (text: string, colour: string): ValueMapping => ({
   type: MappingType.SpecialValue,
   options: { match: SpecialValueMatch.NullAndNan, result: { text, color: colour, index: 0 } },
 });
@@ -326,10 +338,13 @@ function merged(
 function cell({ unit, width, steps, mappings, link, decimals }: Column): DynamicConfigValue[] {
   const properties: DynamicConfigValue[] = [];
   const set = (id: string, value: unknown): void => void properties.push({ id, value });
+  // The panel's own text says why it is empty; in a cell that has no number it would be wrong.
+  set("noValue", "-");
   if (unit !== undefined) set("unit", unit);
   if (decimals !== undefined) set("decimals", decimals);
   if (width !== undefined) set("custom.width", width);
-  if (mappings !== undefined) set("mappings", mappings);
+  if (mappings !== undefined)
+    set("mappings", steps === undefined ? mappings : [...mappings, mappedNull("-", notJudged)]);
   if (link !== undefined) set("links", [dataLink(link).build()]);
   if (steps !== undefined) {
     set("thresholds", thresholds(steps).build());

@@ -3,7 +3,7 @@ import type { ValueMapping } from "@grafana/grafana-foundation-sdk/dashboard";
 import type { Cause, Step } from "../../diagnosis/cause.ts";
 import { followers } from "../alertmanager.ts";
 import type { KitSettings } from "../settings.ts";
-import { good, notJudged, stepColours } from "./palette.ts";
+import { good, notJudged, planned, stepColours } from "./palette.ts";
 import { type DataLink, mapped, mappedRange } from "./panels.ts";
 import { everIn, own } from "./query.ts";
 
@@ -27,7 +27,7 @@ export const causeMappings = (causes: readonly Cause[]): ValueMapping[] => [mapp
 
 export const causeStates = (causes: readonly Cause[]) => [
   { value: 0, text: "nothing seen", colour: good },
-  ...ranked(causes).map(({ title, step }, index) => ({ value: index + 1, text: title, colour: stepColours[step] })),
+  ...ranked(causes).map((cause, index) => ({ value: index + 1, text: cause.title, colour: colourOf(cause) })),
 ];
 
 /**
@@ -45,14 +45,16 @@ export function stepNumber(causes: readonly Cause[]): string {
 export const stepMappings = (causes: readonly Cause[], healthy: string): ValueMapping[] => [
   mapped([
     { value: 0, text: `No: ${healthy}`, colour: good },
-    ...ranked(causes).map(({ summary, step }, index) => ({
+    ...ranked(causes).map((cause, index) => ({
       value: index + 1,
-      text: `Yes: ${summary}`,
-      colour: stepColours[step],
+      text: `Yes: ${cause.summary}`,
+      colour: colourOf(cause),
     })),
   ]),
   mappedRange(-100_000, -1, `Not all of it can be judged here: ${grants(causes)}`, notJudged),
 ];
+
+export const colourOf = ({ step, severity }: Cause): string => (severity === "info" ? planned : stepColours[step]);
 
 /** What would have to be granted, each once. */
 const grants = (causes: readonly Cause[]): string => [...new Set(causes.map(({ grant }) => grant))].join("; or ");

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { expect } from "chai";
 import { dashboardFiles } from "../../../src/kit/dashboards/dashboard-files.ts";
 import { labelValues, metricDefs } from "../../../src/kit/dashboards/metrics.ts";
-import { okabeIto, sequence, stepColours, valueColours } from "../../../src/kit/dashboards/palette.ts";
+import { okabeIto, planned, sequence, stepColours, valueColours } from "../../../src/kit/dashboards/palette.ts";
 import { uids } from "../../../src/kit/dashboards/uids.ts";
 import { defaultSettings } from "../../../src/kit/settings.ts";
 import type { MetricDef } from "../../../src/model/metric.ts";
@@ -132,7 +132,7 @@ describe("the dashboards", () => {
   });
 
   it("use only colours that colour-blind people can tell apart", () => {
-    const allowed = [...Object.values(okabeIto), ...Object.values(stepColours), "transparent"] as string[];
+    const allowed = [...Object.values(okabeIto), ...Object.values(stepColours), planned, "transparent"] as string[];
     for (const colour of [...sequence, ...Object.values(valueColours)]) expect(allowed).to.include(colour);
     const used = JSON.stringify(dashboards).match(/"(?:color|fixedColor|iconColor)":"[^"]*"/g) ?? [];
     expect(used).to.have.length.above(100);
