@@ -50,7 +50,9 @@ export function parseStatistics(text: string): Statistics {
   const statistics = new Map<string, number>();
   for (const line of text.split("\n").slice(1)) {
     if (line.trim() === "") continue;
-    const [, name = "", value = ""] = /^\s*(.*?)\s*:\s*(\S+)\s*$/.exec(line) ?? [];
+    const colon = line.lastIndexOf(":");
+    const name = line.slice(0, Math.max(0, colon)).trim();
+    const value = line.slice(colon + 1).trim();
     if (name === "" || !/^-?\d{1,20}$/.test(value)) throw new Error(`ethtool -S: ${quote(line)} is no statistic`);
     statistics.set(name, Number(value));
   }

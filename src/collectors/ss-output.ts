@@ -6,6 +6,8 @@ import { isIP } from "node:net";
 import type { SshSocket } from "../model/collector.ts";
 import { quote } from "./kernel-file.ts";
 
+const longestLine = 8192;
+
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** Keeps the first `maxSockets` sockets, counts the rest. Feed it chunks, then take `sockets`. */
@@ -24,7 +26,9 @@ export class SsOutput {
   feed(text: string): void {
     const lines = (this.#rest + text).split("\n");
     this.#rest = lines.pop() ?? "";
-    if (this.#rest.length > 8192) throw new Error(`ss: ${quote(this.#rest)} is a line without end`);
+    for (const line of [...lines, this.#rest]) {
+      if (line.length > longestLine) throw new Error(`ss: ${quote(line)} is a line without end`);
+    }
     for (const line of lines) this.#line(line);
   }
 

@@ -99,7 +99,9 @@ function asRecords(document: unknown): LogRecord[] {
 
 const texts = (fields: object): object =>
   Object.fromEntries(
-    Object.entries(fields).filter(([, value]) => typeof value === "string" || Number.isSafeInteger(value)),
+    Object.entries(fields).filter(([key, value]) =>
+      ["pid", "uid", "facility"].includes(key) ? Number.isSafeInteger(value) : typeof value === "string",
+    ),
   );
 
 export const recordTargets: readonly Target[] = [
