@@ -1,6 +1,12 @@
 /** The report as text: for a terminal with colour and its width, plain where it is piped. Pure. */
 import { found, isFound } from "../diagnosis/checklist.ts";
-import type { CauseReport, ChecklistReport, EvidenceLine, EvidenceNumber, StepReport } from "../model/checklist.ts";
+import {
+  type CauseReport,
+  type ChecklistReport,
+  type EvidenceLine,
+  evidenceText,
+  type StepReport,
+} from "../model/checklist.ts";
 import type { Diagnosed } from "./diagnose.ts";
 
 export interface Look {
@@ -90,7 +96,7 @@ function causeText(page: Page, cause: CauseReport): void {
   const word = state === "pending" ? "seems so now" : state === "active" ? "at work" : "over";
   const tail = follows === undefined ? "" : ` (follows from ${follows})`;
   page.line(`${indent}${page.paint(title, "red")}: ${word}, ${when}${more}${tail}`);
-  for (const number of evidence) page.wrap(`- ${numberText(number)}`, `${indent}  `);
+  for (const number of evidence) page.wrap(`- ${evidenceText(number)}`, `${indent}  `);
   quote(page, lines);
   const others = lineCount - strangerLines - lines.length;
   if (others > 0) page.line(page.paint(`${indent}  ... and ${others} more such lines`, "dim"));
@@ -105,13 +111,6 @@ function quote(page: Page, lines: readonly EvidenceLine[]): void {
 
 function episodeText({ fromMs, toMs }: { readonly fromMs: number; readonly toMs?: number }): string {
   return toMs === undefined ? `since ${moment(fromMs)}` : `${moment(fromMs)} to ${moment(toMs).slice(11)}`;
-}
-
-/** `2.0 conntrack ... (3 or more are evidence)`. */
-export function numberText({ what, value, is, threshold }: EvidenceNumber): string {
-  const than = is === ">=" ? `${threshold} or more` : is === ">" ? `more than ${threshold}` : `less than ${threshold}`;
-  const shown = is === ">=" ? String(Math.round(value)) : String(Number(value.toPrecision(3)));
-  return `${shown} ${what} (evidence: ${than})`;
 }
 
 function verdict(page: Page, { conclusion }: ChecklistReport): void {

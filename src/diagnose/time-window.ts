@@ -19,11 +19,11 @@ const longestMs = 31 * 86_400_000;
 /** Throws ConfigError, quoting what was given. */
 export function timeWindow(since: string, until: string | undefined, nowMs: number): TimeWindow {
   const fromMs = pointInTime("--since", since, nowMs);
-  const toMs = until === undefined ? nowMs : pointInTime("--until", until, nowMs);
+  const toMs = until === undefined ? nowMs : Math.min(pointInTime("--until", until, nowMs), nowMs);
   if (fromMs >= nowMs) throw new ConfigError(`--since: "${since}" is in the future`);
   if (fromMs >= toMs) throw new ConfigError(`--since "${since}" is not before --until "${until}"`);
   if (toMs - fromMs > longestMs) throw new ConfigError(`--since: "${since}" is too long ago: at most 31 days are read`);
-  return { fromMs, toMs: Math.min(toMs, nowMs) };
+  return { fromMs, toMs };
 }
 
 function pointInTime(flag: string, text: string, nowMs: number): number {

@@ -2,18 +2,19 @@
  * Verdicts to the checklist as a person walks it: six steps and what lies beyond, the causes of each, and the conclusion.
  * Pure: the status page shows the verdicts of now with it, `diagnose` those of a past window.
  */
-import type {
-  CauseLines,
-  CauseReport,
-  CauseState,
-  ChecklistReport,
-  Conclusion,
-  Episode,
-  EvidenceNumber,
-  StepReport,
-  StepState,
-  SymptomReport,
-  Trend,
+import {
+  type CauseLines,
+  type CauseReport,
+  type CauseState,
+  type ChecklistReport,
+  type Conclusion,
+  type Episode,
+  type EvidenceNumber,
+  type StepReport,
+  type StepState,
+  type SymptomReport,
+  sentence,
+  type Trend,
 } from "../model/checklist.ts";
 import { catalogue } from "./catalogue.ts";
 import type { Cause, CauseId, Step } from "./cause.ts";
@@ -189,12 +190,12 @@ function conclude(causes: readonly CauseReport[], symptom: SymptomReport, ends: 
   const [first, ...others] = found(causes);
   if (first !== undefined) {
     const also = others.map(({ title, follows }) =>
-      follows === undefined ? `Also found: ${title}.` : `${capital(title)}: follows from it.`,
+      follows === undefined ? `Also found: ${title}.` : `${sentence(title)}: follows from it.`,
     );
     return {
       verdict: "cause",
       cause: first.cause,
-      sentence: `${capital(first.title)}.`,
+      sentence: `${sentence(first.title)}.`,
       because: [first.summary, ...also],
     };
   }
@@ -234,5 +235,3 @@ function conclude(causes: readonly CauseReport[], symptom: SymptomReport, ends: 
 }
 
 const plural = (count: number): string => (count === 1 ? "" : "s");
-const capital = (text: string): string =>
-  text.startsWith("sshd") ? text : text.charAt(0).toUpperCase() + text.slice(1);

@@ -16,6 +16,25 @@ export interface EvidenceNumber {
   readonly metric: string;
 }
 
+/** `Connections of known peers refused in 10 minutes: 3 (evidence: 1 or more)`; shares as `92 % of memory available (...)`. */
+export function evidenceText({ what, value, is, threshold }: EvidenceNumber): string {
+  const share = what.startsWith("of ");
+  const shown = (number: number): string => (share ? `${threeDigits(number * 100)} %` : threeDigits(number));
+  const words = {
+    ">=": `${threshold} or more`,
+    ">": `more than ${shown(threshold)}`,
+    "<": `less than ${shown(threshold)}`,
+  };
+  const now = shown(is === ">=" ? Math.round(value) : value);
+  return share ? `${now} ${what} (evidence: ${words[is]})` : `${sentence(what)}: ${now} (evidence: ${words[is]})`;
+}
+
+export const threeDigits = (value: number): string => String(Number(value.toPrecision(3)));
+
+/** As a sentence begins; sshd is written small even there. */
+export const sentence = (text: string): string =>
+  text.startsWith("sshd") ? text : text.charAt(0).toUpperCase() + text.slice(1);
+
 /** A decisive line. `text` is printable, and at most 300 characters. */
 export interface EvidenceLine {
   readonly timeMs: number;

@@ -2,14 +2,16 @@
  * The page at `/`: the checklist of the last hour as a person reads it, then what is read and what is not, with the step
  * that would grant access. Counts and times only, unless lines are handed in. Plain HTML; works without its script.
  */
-import type {
-  CauseReport,
-  CauseState,
-  ChecklistReport,
-  Episode,
-  StepReport,
-  StepState,
-  Trend,
+import {
+  type CauseReport,
+  type CauseState,
+  type ChecklistReport,
+  type Episode,
+  evidenceText,
+  type StepReport,
+  type StepState,
+  type Trend,
+  threeDigits,
 } from "../model/checklist.ts";
 
 export interface Part {
@@ -83,7 +85,7 @@ const causeWords: Readonly<Record<CauseState, string>> = {
   active: "at work",
   past: "over",
   pending: "beginning",
-  clear: "clear",
+  clear: "no",
   unknown: "not checked",
 };
 
@@ -100,7 +102,7 @@ function found({ conclusion, steps }: ChecklistReport): readonly CauseReport[] {
 function foundCause(cause: CauseReport, named: string | undefined, { runbookBase }: Links): string {
   const { cause: id, title, summary, state, follows, episodes, evidence, alert, next, trend } = cause;
   const after = follows === undefined ? "" : ` It follows from <code>${escapeHtml(follows)}</code>.`;
-  const numbers = evidence.map((number) => `<li>${escapeHtml(numberText(number))}</li>`).join("");
+  const numbers = evidence.map((number) => `<li>${escapeHtml(evidenceText(number))}</li>`).join("");
   const [first, ...others] = next.map(
     ({ run, shows }) => `<pre tabindex="0">${escapeHtml(run)}</pre><p class="muted">${withCode(shows)}</p>`,
   );
@@ -137,27 +139,8 @@ function causeItem({ cause, title, state, grant, unseen, trend }: CauseReport): 
 
 const marks: Readonly<Record<CauseState, string>> = { active: "✗", past: "✗", pending: "✗", clear: "✓", unknown: "?" };
 
-function numberText({ what, value, is, threshold }: CauseReport["evidence"][number]): string {
-  // Shares are said as `of the table in use`.
-  const share = what.startsWith("of ");
-  const shown = (number: number): string => (share ? `${shortNumber(number * 100)} %` : shortNumber(number));
-  const than =
-    is === ">="
-      ? `${threshold} or more`
-      : is === ">"
-        ? `more than ${shown(threshold)}`
-        : `less than ${shown(threshold)}`;
-  const now = shown(is === ">=" ? Math.round(value) : value);
-  return share ? `${now} ${what} (evidence: ${than})` : `${capital(what)}: ${now} (evidence: ${than})`;
-}
-
-const capital = (text: string): string =>
-  text.startsWith("sshd") ? text : text.charAt(0).toUpperCase() + text.slice(1);
-
 /** Backquotes as code. */
 const withCode = (text: string): string => escapeHtml(text).replace(/`([^`]*)`/g, "<code>$1</code>");
-
-const shortNumber = (value: number): string => String(Number(value.toPrecision(3)));
 
 const width = 120;
 const height = 28;
@@ -176,7 +159,7 @@ export function sparkline({ what, values, threshold, counts }: Trend): string {
     const before = values[index - 1];
     if (value !== null) path += `${before === null || before === undefined ? "M" : "L"}${x(index)} ${y(value)}`;
   }
-  const label = `${what}${counts ? ", by the minute" : ""}, last hour: from ${shortNumber(Math.min(...seen))} to ${shortNumber(high)}, now ${shortNumber(seen.at(-1) ?? 0)}`;
+  const label = `${what}${counts ? ", by the minute" : ""}, last hour: from ${threeDigits(Math.min(...seen))} to ${threeDigits(high)}, now ${threeDigits(seen.at(-1) ?? 0)}`;
   const dashed = counts || threshold === 0 ? "" : `<path class="threshold" d="M0 ${y(threshold)}H${width}"/>`;
   return `<svg class="trend" viewBox="0 0 ${width} ${height}" preserveAspectRatio="none" role="img" aria-label="${escapeHtml(label)}"><title>${escapeHtml(label)}</title>${dashed}<path d="${path}"/></svg>`;
 }
