@@ -351,7 +351,12 @@ function blind(settings: KitSettings): readonly Placed[] {
       columns: [
         { label: "instance", title: "Host", link: ofRow },
         { label: "job", title: "Job", width: 110 },
-        { expr: `${sum(any("up"), host)} == 0`, title: "up", width: 70 },
+        {
+          expr: `${sum(any("up"), host)} == 0`,
+          title: "Scrape",
+          width: 90,
+          mappings: [mapped([{ value: 0, text: "fails" }])],
+        },
       ],
     }),
     table({
@@ -367,7 +372,12 @@ function blind(settings: KitSettings): readonly Placed[] {
         { label: "instance", title: "Host", link: ofRow },
         { label: "job", title: "Job", width: 110 },
         { label: "source", title: "Source", width: 90 },
-        { expr: `sum by (${host}, source) (${own("source_up")}) == 0`, title: "Reading", width: 80 },
+        {
+          expr: `sum by (${host}, source) (${own("source_up")}) == 0`,
+          title: "Reading",
+          width: 80,
+          mappings: [mapped([{ value: 0, text: "no" }])],
+        },
         {
           expr: `sum by (${host}, source) (${total(own("source_lost_records_total"))}) > 0.5`,
           title: "Lost",

@@ -301,6 +301,7 @@ function connections(evidence: Evidence): readonly Placed[] {
       unit: "none",
       bars: true,
       width: 8,
+      colours: { received: okabeIto.skyBlue },
     }),
     table({
       title: "Peers with the most resets",

@@ -1,6 +1,6 @@
 /**
- * Colours that colour-blind people can tell apart: the eight of Okabe and Ito ("Color Universal Design", 2008), without
- * black, which is no colour on a dark page. A meaning has one colour on every dashboard.
+ * Colours that colour-blind people can tell apart: those of Okabe and Ito ("Color Universal Design", 2008), with grey in
+ * the place of black, which is no colour on a dark page. A meaning has one colour on every dashboard.
  */
 import type { Step } from "../../diagnosis/cause.ts";
 
@@ -12,7 +12,7 @@ export const okabeIto = {
   blue: "#0072B2",
   vermilion: "#D55E00",
   purple: "#CC79A7",
-  grey: "#999999",
+  grey: "#7F7F7F",
 } as const;
 
 const { orange, skyBlue, green, yellow, blue, vermilion, purple, grey } = okabeIto;
@@ -72,6 +72,13 @@ export const valueColours: Readonly<Record<string, string>> = {
   cpu: blue,
   memory: orange,
   io: purple,
+  // reason of a reset sent
+  not_specified: grey,
+  no_socket: blue,
+  tcp_abort_on_data: vermilion,
+  tcp_abort_on_close: purple,
+  tcp_invalid_ack_sequence: yellow,
+  invalid_syn: green,
   // limit
   max_startups: orange,
   per_source_penalty: purple,

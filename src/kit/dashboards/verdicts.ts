@@ -3,7 +3,7 @@ import type { ValueMapping } from "@grafana/grafana-foundation-sdk/dashboard";
 import type { Cause, Step } from "../../diagnosis/cause.ts";
 import { followers } from "../alertmanager.ts";
 import type { KitSettings } from "../settings.ts";
-import { good, notJudged, planned, stepColours } from "./palette.ts";
+import { bad, good, notJudged, planned, stepColours } from "./palette.ts";
 import { type DataLink, mapped, mappedRange } from "./panels.ts";
 import { everIn, own } from "./query.ts";
 
@@ -23,7 +23,14 @@ export function causeNumber(causes: readonly Cause[], by: string): string {
   return `max by (${by}) (\n  ${active.join("\n  or ")}\n)`;
 }
 
-export const causeMappings = (causes: readonly Cause[]): ValueMapping[] => [mapped(causeStates(causes))];
+/** For a sentence on its colour: seen or not; white on a step's own colour cannot always be read. */
+export const causeMappings = (causes: readonly Cause[]): ValueMapping[] => [
+  mapped(
+    causeStates(causes).map((state) =>
+      state.value === 0 || state.colour === planned ? state : { ...state, colour: bad },
+    ),
+  ),
+];
 
 export const causeStates = (causes: readonly Cause[]) => [
   { value: 0, text: "nothing seen", colour: good },
@@ -48,7 +55,7 @@ export const stepMappings = (causes: readonly Cause[], healthy: string): ValueMa
     ...ranked(causes).map((cause, index) => ({
       value: index + 1,
       text: `Yes: ${cause.summary}`,
-      colour: colourOf(cause),
+      colour: cause.severity === "info" ? planned : bad,
     })),
   ]),
   mappedRange(-100_000, -1, `Not all of it can be judged here: ${grants(causes)}`, notJudged),

@@ -1,6 +1,7 @@
 /** Lints over the committed dashboards: fresh, complete, readable, and asking only for what the exporter has. */
 import { readFileSync } from "node:fs";
 import { expect } from "chai";
+import { parse } from "yaml";
 import { dashboardFiles } from "../../../src/kit/dashboards/dashboard-files.ts";
 import { labelValues, metricDefs } from "../../../src/kit/dashboards/metrics.ts";
 import { okabeIto, planned, sequence, stepColours, valueColours } from "../../../src/kit/dashboards/palette.ts";
@@ -245,3 +246,23 @@ function unknownParts(expr: string): string[] {
     if (!known.has(text)) parts.push(`by (${text})`);
   return parts;
 }
+
+describe("the provisioning files", () => {
+  const read = (path: string) => parse(readFileSync(`dashboards/provisioning/${path}`, "utf8"));
+
+  it("have a Prometheus whose interval is the rules'", () => {
+    const { apiVersion, datasources } = read("datasources/prometheus.yml");
+    expect(apiVersion).to.equal(1);
+    expect(datasources).to.have.length(1);
+    expect(datasources[0]).to.include({ type: "prometheus", access: "proxy" });
+    expect(datasources[0].jsonData.timeInterval).to.equal(`${defaultSettings.scrapeSeconds}s`);
+  });
+
+  it("read the dashboards from files", () => {
+    const { apiVersion, providers } = read("dashboards/ssh-reset-exporter.yml");
+    expect(apiVersion).to.equal(1);
+    expect(providers).to.have.length(1);
+    expect(providers[0]).to.include({ type: "file", allowUiUpdates: false });
+    expect(providers[0].options.path).to.match(/^\/var\/lib\/grafana\//);
+  });
+});
