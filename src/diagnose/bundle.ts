@@ -217,18 +217,26 @@ async function* linesOf(path: string): AsyncGenerator<string> {
     const file = createReadStream(path);
     const text = file.pipe(createGunzip());
     file.on("error", (error) => text.destroy(error));
-    let rest = "";
+    /** Of a line whose end has not come yet. */
+    let pieces: string[] = [];
+    let length = 0;
     let total = 0;
     const decoder = new TextDecoder();
     for await (const chunk of text) {
       total += (chunk as Buffer).length;
       if (total > textBytesLimit) throw new Error(`it unpacks to more than ${textBytesLimit} bytes`);
-      const parts = (rest + decoder.decode(chunk as Buffer, { stream: true })).split("\n");
-      rest = parts.pop() ?? "";
-      if (rest.length > lineBytesLimit) throw new Error("it has a line that is too long");
-      yield* parts;
+      const [first = "", ...others] = decoder.decode(chunk as Buffer, { stream: true }).split("\n");
+      pieces.push(first);
+      length += first.length;
+      if (length > lineBytesLimit) throw new Error("it has a line that is too long");
+      const last = others.pop();
+      if (last === undefined) continue;
+      yield pieces.join("");
+      yield* others;
+      pieces = [last];
+      length = last.length;
     }
-    if (rest !== "") yield rest;
+    if (length > 0) yield pieces.join("");
   } catch (error) {
     if (error instanceof BundleError) throw error;
     throw new BundleError(`cannot read the bundle "${path}": ${(error as Error).message}`);

@@ -40,7 +40,7 @@ export function reportText(diagnosed: Diagnosed, look: Look): string {
 function head(page: Page, { report, host, sources, knownPeers, peer, unmatched, notes }: Diagnosed): void {
   const { fromMs, toMs } = report;
   const where = host === undefined ? "" : ` of ${host.name}`;
-  page.line(page.paint(`Diagnosis${where}, ${moment(fromMs)} to ${moment(toMs)} (${span(toMs - fromMs)})`, "bold"));
+  page.wrap(page.paint(`Diagnosis${where}, ${moment(fromMs)} to ${moment(toMs)} (${span(toMs - fromMs)})`, "bold"), "");
   if (host !== undefined) {
     const gib = (bytes: number): string => (bytes / 2 ** 30).toFixed(1);
     page.wrap(

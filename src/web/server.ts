@@ -6,6 +6,7 @@
 import { once } from "node:events";
 import { createServer, type RequestListener, type Server } from "node:http";
 import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
+import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { Handler } from "express";
 import { ConfigError } from "../config/error.ts";
@@ -21,6 +22,7 @@ const bounds = {
 } as const;
 /** Prometheus needs one; a thousand at once are an attack that still shall be answered. */
 const maxConnections = 1_200;
+const longestPipeline = 10;
 const lookAgainMs = 1_000;
 
 /** The web configuration in force. */
@@ -70,8 +72,9 @@ export async function listen(
   web: WebConfigInForce | undefined,
 ): Promise<Server[]> {
   const servers: Server[] = [];
+  const listener = withoutPipelines(app);
   for (const { host, port } of addresses) {
-    const server = web?.current.tls === undefined ? createServer(bounds, app) : tlsServer(web, app);
+    const server = web?.current.tls === undefined ? createServer(bounds, listener) : tlsServer(web, listener);
     server.maxConnections = maxConnections;
     server.listen(host === undefined ? { port } : { port, host });
     try {
@@ -83,6 +86,20 @@ export async function listen(
     servers.push(server);
   }
   return servers;
+}
+
+/** One segment holds a thousand requests. Whoever asks on and on without waiting for answers gets none. */
+function withoutPipelines(app: RequestListener): RequestListener {
+  const unanswered = new WeakMap<Socket, number>();
+  return (request, response) => {
+    const { socket } = request;
+    const waiting = unanswered.get(socket) ?? 0;
+    if (waiting >= longestPipeline) socket.destroy();
+    if (socket.destroyed) return;
+    unanswered.set(socket, waiting + 1);
+    response.once("close", () => unanswered.set(socket, (unanswered.get(socket) ?? 1) - 1));
+    app(request, response);
+  };
 }
 
 function tlsServer(web: WebConfigInForce, app: RequestListener): Server {

@@ -164,8 +164,10 @@ describe("diagnose/bundle", () => {
       );
     });
     it("has observations left out, or something after its end", async () => {
-      expect(await failure(gzipSync(lines.toSpliced(2, 1).join("\n")))).to.match(/tells of 6 observations and has 5$/);
-      expect(await failure(gzipSync([...lines, lines[1]].join("\n")))).to.match(/more after its end, at line 9$/);
+      expect(await failure(gzipSync(lines.toSpliced(2, 1).join("\n")))).to.match(
+        /tells of \d+ observations and has \d+$/,
+      );
+      expect(await failure(gzipSync([...lines, lines[1]].join("\n")))).to.match(/more after its end, at line \d+$/);
     });
     for (const [what, change] of [
       [
