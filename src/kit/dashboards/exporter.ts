@@ -338,9 +338,9 @@ function costs(runbook: Runbook): readonly Placed[] {
       width: 8,
       height: 8,
       columns: [
-        { label: "version", title: "Version" },
+        { label: "version", title: "Version", width: 110 },
         { label: "node", title: "Node.js" },
-        { expr: `count by (version, node) (${own("build_info")})`, title: "Exporters", width: 110 },
+        { expr: `count by (version, node) (${own("build_info")})`, title: "Exporters", width: 90 },
       ],
     }),
     graph({

@@ -199,7 +199,7 @@ function who(settings: KitSettings): readonly Placed[] {
     }),
     table({
       title: "Hosts, by known peers' resets",
-      shows: "Within the time shown; cause and peers reset: now.",
+      shows: "Resets: within the time shown. Cause now; known peers reset now, and active within the last hour.",
       good: "No resets of known peers, no cause, sshd listens.",
       act: "A click on a host opens its checklist with this time range.",
       empty: "No exporter answers",
@@ -208,7 +208,7 @@ function who(settings: KitSettings): readonly Placed[] {
       sortBy: "Known peers' resets",
       columns: [
         { label: "instance", title: "Host", link: ofRow },
-        { label: "job", title: "Job", width: 110 },
+        { label: "job", title: "Job", width: 70 },
         {
           expr: causeNumber(settings.causes, host),
           title: "Cause now",
@@ -216,18 +216,18 @@ function who(settings: KitSettings): readonly Placed[] {
           mappings: causeMappings(settings.causes),
         },
         { expr: sum(total(harmed), host), title: "Known peers' resets", width: 150, decimals: 0 },
-        { expr: sum(own("known_peers_reset"), host), title: "Peers reset now", width: 130 },
-        { expr: sum(own("known_peers_active"), host), title: "Peers active", width: 110 },
+        { expr: sum(own("known_peers_reset"), host), title: "Reset now", width: 95 },
+        { expr: sum(own("known_peers_active"), host), title: "Active", width: 70 },
         {
           expr: sum(total(own("connections_ended_total", 'outcome="reset",peer_class!="known"')), host),
           title: "Others' resets",
-          width: 120,
+          width: 110,
           decimals: 0,
         },
         {
           expr: `min by (${host}) (${own("sshd_up")})`,
           title: "sshd",
-          width: 90,
+          width: 75,
           steps: [
             { from: null, colour: bad },
             { from: 1, colour: good },
