@@ -202,5 +202,7 @@ function bounds({ atLeast, atMost, truth }: Evidence): string {
   return truth === undefined || (atLeast === truth && atMost === truth) ? range : `${range} (true: ${truth})`;
 }
 
-const message = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+/** With programs by their name: results are committed, and where a machine keeps them is nobody's business. */
+const message = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).replace(/(?:\/[\w.-]+){3,}\/([\w.-]+)/g, "$1");
 const pause = (seconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
