@@ -58,6 +58,7 @@ export class Exporter {
   readonly #judging: Judging;
   readonly #definitions: readonly MetricDef[];
   readonly #written: Readonly<Record<Format, Written>> = { text: new Map(), openmetrics: new Map() };
+  readonly #pages = new Map<string, Promise<string>>();
   readonly #sockets = new SocketTable();
   readonly #evidence: EvidenceLines | undefined;
   readonly #abort = new AbortController();
@@ -147,8 +148,19 @@ export class Exporter {
     this.#reloadSuccessful = false;
   }
 
-  /** The page that Prometheus reads. `collect` names the only collectors wanted, and leaves out all else. */
-  async expose(format: Format, collect: readonly string[] | undefined): Promise<string> {
+  /** The page that Prometheus reads, one for all who ask at the same time: a thousand scrapes at once cost as much as one. */
+  expose(format: Format, collect: readonly string[] | undefined): Promise<string> {
+    const key = [format, ...(collect ?? [])].join();
+    let page = this.#pages.get(key);
+    if (page === undefined) {
+      page = this.#page(format, collect).finally(() => this.#pages.delete(key));
+      this.#pages.set(key, page);
+    }
+    return page;
+  }
+
+  /** `collect` names the only collectors wanted, and leaves out all else. */
+  async #page(format: Format, collect: readonly string[] | undefined): Promise<string> {
     const unknown = collect?.find((name) => !this.#collectors.names.includes(name));
     if (unknown !== undefined) {
       throw new UnknownCollector(
