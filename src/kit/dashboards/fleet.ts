@@ -207,21 +207,21 @@ function who(settings: KitSettings): readonly Placed[] {
       height: 10,
       sortBy: "Known peers' resets",
       columns: [
-        { label: "instance", title: "Host", link: ofRow },
-        { label: "job", title: "Job", width: 70 },
+        { label: "instance", title: "Host", width: 125, link: ofRow },
+        { label: "job", title: "Job", width: 60 },
         {
           expr: causeNumber(settings.causes, host),
           title: "Cause now",
           steps: [{ from: null, colour: good }],
           mappings: causeMappings(settings.causes),
         },
-        { expr: sum(total(harmed), host), title: "Known peers' resets", width: 150, decimals: 0 },
+        { expr: sum(total(harmed), host), title: "Known peers' resets", width: 135, decimals: 0 },
         { expr: sum(own("known_peers_reset"), host), title: "Reset now", width: 95 },
         { expr: sum(own("known_peers_active"), host), title: "Active", width: 70 },
         {
           expr: sum(total(own("connections_ended_total", 'outcome="reset",peer_class!="known"')), host),
           title: "Others' resets",
-          width: 110,
+          width: 105,
           decimals: 0,
         },
         {
