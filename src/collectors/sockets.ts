@@ -7,7 +7,7 @@ import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import type { Collector, CollectorContext, CollectorModule, SocketReading, SshSocket } from "../model/collector.ts";
 import type { MetricDef, Sample } from "../model/metric.ts";
-import { Repeated, runCommand } from "./background.ts";
+import { CommandMissing, Repeated, runCommand } from "./background.ts";
 import { parseCount, readKernelFile } from "./kernel-file.ts";
 import { isStuckInKex } from "./socket-table.ts";
 import { SsOutput, socketStates } from "./ss-output.ts";
@@ -79,6 +79,8 @@ function createSockets({ paths, nowMs, sshdPorts, onSockets }: CollectorContext)
   return {
     read() {
       const { result } = readings;
+      if (result.state === "failed" && result.error instanceof CommandMissing)
+        return { status: "absent", reason: result.error.message, grant: "install iproute2" };
       if (result.state === "failed") throw result.error;
       if (result.state === "pending") return { status: "absent", reason: "ss has not answered yet" };
       return { status: "ok", samples: result.value };

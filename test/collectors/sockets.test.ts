@@ -155,8 +155,22 @@ describe("sockets", () => {
     });
   });
 
+  it("is absent where ss is missing, and says what to install", async () => {
+    const collector = sockets.create(contextOf(thisHost));
+    const stop = new AbortController();
+    await withPath("/nonexistent", async () => {
+      const done = collector.run?.(stop.signal);
+      const reading = await until("the failure", async () => {
+        const now = await collector.read();
+        return now.status === "absent" && now.grant !== undefined ? now : undefined;
+      });
+      expect(reading).to.deep.equal({ status: "absent", reason: "ss: not found", grant: "install iproute2" });
+      stop.abort();
+      await done;
+    });
+  });
+
   for (const [name, script, message] of [
-    ["missing", undefined, "ss: not found"],
     [
       "failing",
       'echo "Cannot open netlink socket: Permission denied" >&2; exit 255',
@@ -165,7 +179,7 @@ describe("sockets", () => {
     ["talking nonsense", "echo hello", 'ss: "hello" is no socket'],
   ] as const) {
     it(`fails with the reason where ss is ${name}`, async () => {
-      const folder = script === undefined ? "/nonexistent" : fakeProgram("ss", script);
+      const folder = fakeProgram("ss", script);
       const collector = sockets.create(contextOf(thisHost));
       const stop = new AbortController();
       await withPath(folder, async () => {
