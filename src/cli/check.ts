@@ -8,6 +8,7 @@ import { collectorModules } from "../collectors/index.ts";
 import { ConfigError } from "../config/error.ts";
 import { loadConfig } from "../config/load.ts";
 import type { Config } from "../config/options.ts";
+import { isStillReading } from "../diagnose/live.ts";
 import { catalogue } from "../diagnosis/catalogue.ts";
 import { Exporter } from "../exporter/exporter.ts";
 import { StateError } from "../state/snapshot.ts";
@@ -75,10 +76,7 @@ async function look(config: Config): Promise<number> {
 async function settled(exporter: Exporter): Promise<boolean> {
   await exporter.expose("text", undefined);
   const { collectors } = exporter.status();
-  return (
-    exporter.notReady() === undefined &&
-    collectors.every(({ note }) => !/not read yet|still being read/.test(note ?? ""))
-  );
+  return exporter.notReady() === undefined && collectors.every(({ note = "" }) => !isStillReading(note));
 }
 
 function grantOf(id: string, observable: boolean): Pick<Part, "note" | "grant"> {

@@ -63,14 +63,14 @@ async function run(flags: Own, rest: readonly string[]): Promise<number> {
   const bundle = flags["from-bundle"];
   if (bundle !== undefined) refuseWithBundle(flags, rest);
   const progress = progressOn(process.stderr);
+  const config = loadConfig(rest, collectorModules).config;
+  if (flags["bundle.plain"] && config["peers.hash"]) {
+    throw new ConfigError("--bundle.plain keeps addresses and --peers.hash hides them: give one of them");
+  }
   const material =
     bundle !== undefined
       ? await readBundle(bundle)
-      : hostMaterial(
-          loadConfig(rest, collectorModules).config,
-          timeWindow(flags.since ?? "1h", flags.until, Date.now()),
-          progress.read,
-        );
+      : hostMaterial(config, timeWindow(flags.since ?? "1h", flags.until, Date.now()), progress.read);
   const saving =
     flags.bundle === undefined ? undefined : saveBundle(flags.bundle, material, flags["bundle.plain"] === true);
   const diagnosed = await diagnoseFrom(saving?.material ?? material, peer);

@@ -193,11 +193,14 @@ function quote(value: unknown): string {
   return JSON.stringify(value)?.slice(0, 80) ?? String(value);
 }
 
+/** Of the status page, its assets and its JSON, of health and of the probe. */
+const takenPaths = /^\/(?:|-\/.*|style\.css|refresh\.js|api\/.*|probe)$/;
+
 /** Rules that one option alone cannot tell. */
 function checkTogether(settings: Settings): void {
   for (const address of settings["web.listen-address"]) parseListenAddress(address);
   const path = settings["web.telemetry-path"];
-  if (!/^\/[\w./-]*$/.test(path) || path === "/" || path.startsWith("/-/")) {
+  if (!/^\/[\w./-]*$/.test(path) || takenPaths.test(path)) {
     throw new ConfigError(`--web.telemetry-path: "${path}" is not a path of its own such as /metrics`);
   }
   const base = settings["web.runbook-base"];

@@ -137,6 +137,7 @@ describe("the diagnose command", function () {
     [["--json=yes"], '--json takes no value, got "yes"'],
     [["--sinse=1h"], "unknown flag --sinse"],
     [["--from-bundle=x", "--since=1h"], "--from-bundle and --since exclude each other"],
+    [["--bundle=x", "--bundle.plain", "--peers.hash"], "--bundle.plain keeps addresses and --peers.hash hides them"],
     [["1h"], 'unexpected argument "1h"; flags start with --, see --help'],
   ] as const) {
     it(`ends with 2 on a mistake: ${args.join(" ")}`, async () => {

@@ -86,6 +86,22 @@ describe("config/load", () => {
     [["--web.listen-address=:65536"], '--web.listen-address: port 65536 in ":65536" is not between 0 and 65535'],
     [["--web.listen-address=[x]:1"], '--web.listen-address: "x" in "[x]:1" is no IPv6 address'],
     [["--web.telemetry-path=metrics"], '--web.telemetry-path: "metrics" is not a path of its own such as /metrics'],
+    [
+      ["--web.telemetry-path=/style.css"],
+      '--web.telemetry-path: "/style.css" is not a path of its own such as /metrics',
+    ],
+    [
+      ["--web.runbook-base=runbooks"],
+      '--web.runbook-base: "runbooks" is no URL such as https://runbooks.example.org/ssh',
+    ],
+    [
+      ["--web.show-evidence"],
+      "--web.show-evidence shows log lines: it needs --web.config.file with users or client certificates",
+    ],
+    [
+      ["--web.show-evidence", "--web.config.file=/x", "--peers.hash"],
+      "--web.show-evidence shows addresses and --peers.hash hides them: give one of them",
+    ],
     [["--peers.proxy=lb.example"], '--peers.proxy: "lb.example" is no IP address'],
     [
       ["--source.journal.directory=/a", "--source.journal.file=/b"],
