@@ -199,13 +199,14 @@ function who(settings: KitSettings): readonly Placed[] {
     }),
     table({
       title: "Hosts, by known peers' resets",
-      shows: "Resets: within the time shown. Cause now; known peers reset now, and active within the last hour.",
+      shows:
+        "Resets of known peers and of others: within the time shown. Cause now; known peers reset now, and active within the last hour.",
       good: "No resets of known peers, no cause, sshd listens.",
       act: "A click on a host opens its checklist with this time range.",
       empty: "No exporter answers",
       width: 16,
       height: 10,
-      sortBy: "Known peers' resets",
+      sortBy: "Known resets",
       columns: [
         { label: "instance", title: "Host", width: 125, link: ofRow },
         { label: "job", title: "Job", width: 60 },
@@ -215,7 +216,7 @@ function who(settings: KitSettings): readonly Placed[] {
           steps: [{ from: null, colour: good }],
           mappings: causeMappings(settings.causes),
         },
-        { expr: sum(total(harmed), host), title: "Known peers' resets", width: 135, decimals: 0 },
+        { expr: sum(total(harmed), host), title: "Known resets", width: 110, decimals: 0 },
         { expr: sum(own("known_peers_reset"), host), title: "Reset now", width: 95 },
         { expr: sum(own("known_peers_active"), host), title: "Active", width: 70 },
         {
