@@ -35,4 +35,9 @@ export const resetEvents: Observable = {
   grant: "let it trace the kernel's reset events: CAP_DAC_READ_SEARCH and CAP_SYS_ADMIN or root with tracefs mounted",
 };
 
+export const cloudWitness: Observable = {
+  observable: or(collector("cloud"), source("flow_log")),
+  grant: "an instance whose driver counts allowances (AWS ENA 2.2.10 or later) and ethtool, or --source.flow-log",
+};
+
 export const collected = (name: string, grant: string): Observable => ({ observable: collector(name), grant });

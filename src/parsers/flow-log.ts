@@ -15,11 +15,11 @@ export const flowLog = [
 ];
 
 function flowEvent(message: string): Event | undefined {
-  const [first, second, third, address = "", reset, unanswered] = message.split(" ", 6);
+  const [first, second, third, address = "", reset, unanswered, rule] = message.split(" ", 7);
   const provider = flowProviders.find((name) => name === first);
   const action = flowActions.find((name) => name === second);
   const canonical = canonicalAddress(address);
-  if (provider === undefined || action === undefined || canonical === undefined) return undefined;
+  if (provider === undefined || action === undefined || canonical === undefined || !rule) return undefined;
   return {
     kind: "flow",
     provider,

@@ -110,6 +110,10 @@ const healthy: readonly Series[] = [
   ...each("ssh_sockets_full_size_stuck", "small_segments", ["delivered", "not_seen"]),
   own("path_mtu_failures_total", 0),
   own("middlebox_resets_total", 0),
+  ...["known", "unknown"].flatMap((peer_class) => [
+    own("cloud_flows_total", 0, 0, { provider: "aws", action: "reject", peer_class }),
+    own("cloud_flows_total", 0, 0, { provider: "aws", action: "accept", peer_class }),
+  ]),
   ...each("cloud_allowance_exceeded_total", "allowance", [
     "conntrack",
     "pps",

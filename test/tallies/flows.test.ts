@@ -50,12 +50,6 @@ describe("flows of the cloud's logs", () => {
     });
   });
 
-  it("show all of a provider's series with its first flow, and none before", () => {
-    const named = (ledger: Ledger) =>
-      ledger.samples(0).filter(({ name }) => name === "sshreset_cloud_flows_total").length;
-    expect([named(new Ledger()), named(ledgerAfter([[1, flow("192.0.2.9")]]))]).to.deep.equal([0, 8]);
-  });
-
   it("go on after a restart", () => {
     const saved = JSON.parse(JSON.stringify(ledgerAfter([[1, flow("192.0.2.9")]]).snapshot()));
     const ledger = new Ledger();
