@@ -11,6 +11,7 @@ import { promisify } from "node:util";
 import { startExporter } from "../test/cli/exporter-process.ts";
 import { conversation, peerOf, randomFrom, stamp } from "./corpus.ts";
 import { cpuSeconds, memoryMb, openDescriptors } from "./process-tree.ts";
+import type { Bench, Row } from "./rows.ts";
 import { percentile } from "./statistics.ts";
 
 const compress = promisify(execFile);
@@ -182,4 +183,44 @@ function slope(samples: readonly SoakSample[]): number {
   const covariance = samples.reduce((sum, { minute, rssMb }) => sum + (minute - meanX) * (rssMb - meanY), 0);
   const variance = samples.reduce((sum, { minute }) => sum + (minute - meanX) ** 2, 0);
   return variance === 0 ? 0 : (covariance / variance) * 60;
+}
+
+export const soakBench: Bench = async (folder, say) => {
+  const result = await soak(folder, 40, (sample) => say(JSON.stringify(sample)));
+  return soakRows(result);
+};
+
+export function soakRows({ samples, rssSlope, bytes, truth, counted, lost }: SoakResult): readonly Row[] {
+  const every = samples.filter((_, index) => index % 5 === 4 || index === samples.length - 1);
+  const series = (of: (sample: SoakSample) => number): string =>
+    every.map((sample) => of(sample).toFixed(0)).join(", ");
+  const must = "<= 100 MB";
+  return [
+    {
+      work: `RSS over 40 minutes, every 5, at ${(bytes / 1e9).toFixed(2)} GB of log and a scrape a second`,
+      must,
+      aim: "<= 80 MB",
+      measured: `${series((s) => s.rssMb)} MB`,
+    },
+    {
+      work: "the same, slope of RSS after the first quarter",
+      must: "",
+      aim: "",
+      measured: `${rssSlope.toFixed(1)} MB an hour`,
+    },
+    { work: "the same, open descriptors", must: "steady", aim: "", measured: series((s) => s.descriptors) },
+    {
+      work: "the same, delay of a small request: p99 of each minute (the event loop's, and the machine's)",
+      must: "",
+      aim: "",
+      measured: `${series((s) => s.delayP99Ms)} ms`,
+    },
+    { work: "the same, CPU", must: "", aim: "", measured: `${series((s) => s.cpuPercent)} %` },
+    {
+      work: "the same, refused logins and logins counted of those written; lost",
+      must: "equal; 0",
+      aim: "",
+      measured: `${counted["failed"]} of ${truth["failed"]}, ${counted["accepted"]} of ${truth["accepted"]}; ${lost}`,
+    },
+  ];
 }

@@ -1,0 +1,166 @@
+/** Reading logs once: auth.log against mtail and grep, a million peers against mtail, the journal against journalctl. */
+import { mkdirSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { exported } from "../test/sources/journal-files.ts";
+import { debian } from "../tools/debian.ts";
+import { conversation, peerOf, randomFrom, type Truth, writeCorpus } from "./corpus.ts";
+import { failedOf, readThrough } from "./exporter.ts";
+import { runToEnd } from "./process-tree.ts";
+import { type Bench, inTurns, type Row, ratio } from "./rows.ts";
+import { median } from "./statistics.ts";
+
+const fiveCounters = `counter failed
+counter accepted
+counter reset
+counter closed
+counter disconnected
+/sshd\\[\\d+\\]: Failed \\S+ for / {
+  failed++
+}
+/sshd\\[\\d+\\]: Accepted \\S+ for / {
+  accepted++
+}
+/sshd\\[\\d+\\]: Connection reset by / {
+  reset++
+}
+/sshd\\[\\d+\\]: Connection closed by / {
+  closed++
+}
+/sshd\\[\\d+\\]: Disconnected from / {
+  disconnected++
+}
+`;
+const perPeer = `counter failed by peer
+/sshd\\[\\d+\\]: Failed \\S+ for .* from (?P<peer>\\S+) port \\d+/ {
+  failed[$peer]++
+}
+`;
+
+const median2 = (values: readonly { readonly cpuSeconds: number }[]): number => median(values.map((v) => v.cpuSeconds));
+
+async function runMtail(folder: string, program: string, log: string) {
+  // Debian 13's: the release before is no faster and less used.
+  const mtail = await debian("mtail", "trixie");
+  const programs = join(folder, "mtail");
+  mkdirSync(programs, { recursive: true });
+  writeFileSync(join(programs, "bench.mtail"), program);
+  const args = ["-one_shot", "-one_shot_format=prometheus", "-progs", programs, "-logs", log, "-log_dir", folder];
+  return runToEnd(mtail.path, args, mtail.env as NodeJS.ProcessEnv);
+}
+
+function check(what: string, counted: number, truth: number): void {
+  if (counted !== truth) throw new Error(`${what} counted ${counted} of ${truth}: a bench of wrong counts is none`);
+}
+
+const readLog = (folder: string, path: string, truth: Truth) => async () => {
+  const result = await readThrough(folder, [`--source.logfile=${path}`], (values) => failedOf(values) >= truth.failed);
+  check("the exporter", failedOf(result.values), truth.failed);
+  return result;
+};
+
+export const readAuthLog: Bench = async (folder, say) => {
+  const path = join(folder, "auth.log");
+  const truth = writeCorpus({ path, lines: 5_000_000, seed: 1, peers: 1_000_000 });
+  say(`${truth.lines} lines, ${truth.bytes} bytes, ${truth.peers} peers`);
+  const greps: { cpuSeconds: number }[] = [];
+  const { a, b } = await inTurns(2, readLog(folder, path, truth), async () => {
+    greps.push(await runToEnd("grep", ["-cE", "Connection (reset|closed) by", path], { ...process.env, LC_ALL: "C" }));
+    const result = await runMtail(folder, fiveCounters, path);
+    check("mtail", Number(/^failed\{[^}]*\} (\S+)$/m.exec(result.stdout)?.[1]), truth.failed);
+    return result;
+  });
+  const own = median2(a);
+  say(`exporter ${own.toFixed(2)} s, mtail ${median2(b).toFixed(2)} s, grep ${median2(greps).toFixed(2)} s`);
+  return [
+    row("reading 5 M auth.log lines, CPU / mtail with five counters", "<= 0.15", "<= 0.07", ratio(own / median2(b))),
+    row("the same / `LC_ALL=C grep -cE`", "<= 5", "<= 2.5", ratio(own / median2(greps))),
+    row("the same, peak RSS", "", "", `${median(a.map(({ peakMb }) => peakMb)).toFixed(0)} MB`),
+  ];
+};
+
+export const readManyPeers: Bench = async (folder, say) => {
+  const path = join(folder, "auth.log");
+  const truth = writeCorpus({ path, lines: 6_500_000, seed: 2, peers: "each" });
+  say(`${truth.lines} lines, ${truth.peers} peers`);
+  // mtail takes minutes here: once.
+  const own = await inTurns(2, readLog(folder, path, truth), async () => undefined);
+  const reference = await runMtail(folder, perPeer, path);
+  const cpu = median2(own.a);
+  say(`exporter ${cpu.toFixed(2)} s, mtail ${reference.cpuSeconds.toFixed(2)} s and ${reference.peakMb.toFixed(0)} MB`);
+  const peak = median(own.a.map(({ peakMb }) => peakMb));
+  return [
+    row(
+      "1 M distinct peers, CPU / mtail with a label per peer",
+      "<= 0.10",
+      "<= 0.05",
+      ratio(cpu / reference.cpuSeconds),
+    ),
+    row("the same, peak RSS", "<= 120 MB", "<= 90 MB", `${peak.toFixed(0)} MB (mtail ${reference.peakMb.toFixed(0)})`),
+  ];
+};
+
+export const readJournal: Bench = async (folder, say) => {
+  const remote = await debian("systemd-journal-remote");
+  const file = join(folder, "bench.journal");
+  const truth = writeJournal(join(folder, "entries"), 200_000);
+  await runToEnd(remote.path, ["-o", file, join(folder, "entries")], remote.env as NodeJS.ProcessEnv);
+  say(`${truth.records} records, ${statSync(file).size} bytes`);
+  const { a, b } = await inTurns(
+    2,
+    () => readThrough(folder, [`--source.journal.file=${file}`], (values) => failedOf(values) >= truth.failed),
+    () => runToEnd("journalctl", [`--file=${file}`, "-o", "export", "--output-fields=MESSAGE,SYSLOG_IDENTIFIER,_PID"]),
+  );
+  check("the exporter", failedOf(a[0]?.values ?? new Map()), truth.failed);
+  say(`exporter with its journalctl ${median2(a).toFixed(2)} s, journalctl alone ${median2(b).toFixed(2)} s`);
+  return [
+    row(
+      "journal, CPU of exporter + journalctl / journalctl -o export alone",
+      "<= 2",
+      "<= 1.3",
+      ratio(median2(a) / median2(b)),
+    ),
+  ];
+};
+
+function writeJournal(path: string, records: number): { readonly records: number; readonly failed: number } {
+  const random = randomFrom(3);
+  const entries: Buffer[] = [];
+  let failed = 0;
+  let written = 0;
+  const startUs = (Date.now() - 3_600_000) * 1000;
+  for (let serial = 0; written < records; serial++) {
+    const { messages, counts } = conversation(
+      random,
+      peerOf(Math.floor(100_000 ** random())),
+      1024 + (serial % 60_000),
+    );
+    failed += counts.failed ?? 0;
+    for (const MESSAGE of messages) {
+      entries.push(
+        exported({
+          __REALTIME_TIMESTAMP: String(startUs + written * 10_000),
+          __MONOTONIC_TIMESTAMP: String(1 + written * 10_000),
+          _BOOT_ID: "12c43316b5a14ce7ad08dcb604ef0e05",
+          _TRANSPORT: "syslog",
+          SYSLOG_IDENTIFIER: "sshd",
+          SYSLOG_FACILITY: "4",
+          PRIORITY: "6",
+          _COMM: "sshd",
+          _EXE: "/usr/sbin/sshd",
+          _UID: "0",
+          _GID: "0",
+          _SYSTEMD_UNIT: "ssh.service",
+          _SYSTEMD_CGROUP: "/system.slice/ssh.service",
+          _CMDLINE: "sshd: [accepted]",
+          _PID: String(300 + (serial % 4_000_000)),
+          MESSAGE,
+        }),
+      );
+      written++;
+    }
+  }
+  writeFileSync(path, Buffer.concat(entries));
+  return { records: written, failed };
+}
+
+const row = (work: string, must: string, aim: string, measured: string): Row => ({ work, must, aim, measured });

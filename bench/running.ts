@@ -1,0 +1,249 @@
+/** The exporter at work: following a log, scraped, idle, started, and how soon a line is seen. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { appendFileSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { Agent, get } from "node:http";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { type ExporterProcess, startExporter, waitFor } from "../test/cli/exporter-process.ts";
+import { debian } from "../tools/debian.ts";
+import { failedOf, freshState, pidOf } from "./exporter.ts";
+import { cpuSeconds, memoryMb } from "./process-tree.ts";
+import { type Bench, ratio } from "./rows.ts";
+import { median, percentile } from "./statistics.ts";
+
+const failedLine = (port: number): string =>
+  `${new Date().toISOString()} host sshd[${port}]: Failed password for root from 192.0.2.1 port ${port} ssh2\n`;
+
+export const followLog: Bench = async (folder, say) => {
+  const log = join(folder, "auth.log");
+  writeFileSync(log, "");
+  const exporter = await startExporter([
+    `--state.directory=${freshState(folder)}`,
+    `--source.logfile=${log}`,
+    "--no-source.kmsg",
+    "--no-source.tcp-trace",
+  ]);
+  const programs = join(folder, "mtail");
+  mkdirSync(programs);
+  writeFileSync(
+    join(programs, "failed.mtail"),
+    "counter failed\n/sshd\\[\\d+\\]: Failed \\S+ for / {\n  failed++\n}\n",
+  );
+  const mtail = await debian("mtail", "trixie");
+  const port = String(await freePort());
+  const reference = spawn(
+    mtail.path,
+    [
+      "-progs",
+      programs,
+      "-logs",
+      log,
+      "-address",
+      "127.0.0.1",
+      "-port",
+      port,
+      "-log_dir",
+      folder,
+      "-poll_interval=250ms",
+      "-poll_log_interval=250ms",
+    ],
+    { env: mtail.env as NodeJS.ProcessEnv, stdio: "ignore" },
+  );
+  try {
+    await delay(5_000);
+    const before = [cpuSeconds(pidOf(exporter)), cpuSeconds(reference.pid ?? 0)] as const;
+    const startMs = Date.now();
+    let written = 0;
+    while (Date.now() - startMs < 60_000) {
+      await delay(20);
+      const due = Date.now() - startMs;
+      let text = "";
+      for (; written < due; written++) text += failedLine(1024 + (written % 60_000));
+      appendFileSync(log, text);
+    }
+    await delay(1_000);
+    const own = cpuSeconds(pidOf(exporter)) - before[0];
+    const theirs = cpuSeconds(reference.pid ?? 0) - before[1];
+    await exporter.until("all lines", (values) => failedOf(values) === written);
+    say(`${written} lines in 60 s: exporter ${own.toFixed(2)} s, mtail ${theirs.toFixed(2)} s`);
+    return [
+      {
+        work: "following at 1,000 lines/s, CPU / mtail, both polling every 250 ms",
+        must: "<= 1.2",
+        aim: "<= 0.7",
+        measured: ratio(own / theirs),
+      },
+    ];
+  } finally {
+    reference.kill();
+    await exporter.stop();
+  }
+};
+
+const matching = ["conntrack", "netstat", "netclass", "meminfo", "loadavg", "sockstat", "vmstat"];
+
+export const scrape: Bench = async (folder, say) => {
+  const stand = await standInForSshd(folder);
+  const exporter = await startEverything(folder, stand.port);
+  const tool = await debian("prometheus-node-exporter");
+  const port = await freePort();
+  const reference = spawn(
+    tool.path,
+    [
+      `--web.listen-address=127.0.0.1:${port}`,
+      "--collector.disable-defaults",
+      ...matching.map((name) => `--collector.${name}`),
+    ],
+    { env: tool.env as NodeJS.ProcessEnv, stdio: "ignore" },
+  );
+  try {
+    await delay(3_000);
+    const own = { url: `${exporter.url}/metrics`, pid: pidOf(exporter), cpu: [] as number[], ms: [] as number[] };
+    const theirs = {
+      url: `http://127.0.0.1:${port}/metrics`,
+      pid: reference.pid ?? 0,
+      cpu: [] as number[],
+      ms: [] as number[],
+    };
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    for (let round = 0; round < 6; round++) {
+      for (const side of [own, theirs]) {
+        const before = cpuSeconds(side.pid);
+        const times: number[] = [];
+        for (let i = 0; i < 300; i++) {
+          times.push(await scrapeOnce(side.url, agent));
+          await delay(10);
+        }
+        // The first round warms up.
+        if (round === 0) continue;
+        side.cpu.push((cpuSeconds(side.pid) - before) / 300);
+        side.ms.push(...times);
+      }
+    }
+    agent.destroy();
+    const [ownCpu, theirCpu] = [median(own.cpu) * 1000, median(theirs.cpu) * 1000];
+    const [p99, p50] = [percentile(own.ms, 0.99), percentile(theirs.ms, 0.5)];
+    say(`CPU a scrape: exporter ${ownCpu.toFixed(2)} ms, node_exporter ${theirCpu.toFixed(2)} ms`);
+    return [
+      {
+        work: "scrape with everything on, compressed, CPU / node_exporter with matching collectors",
+        must: "<= 0.6",
+        aim: "<= 0.3",
+        measured: ratio(ownCpu / theirCpu),
+      },
+      {
+        work: "the same, p99 against node_exporter's p50",
+        must: "<= p50",
+        aim: "",
+        measured: `${p99.toFixed(1)} ms (own p50 ${percentile(own.ms, 0.5).toFixed(1)}) against ${p50.toFixed(1)} ms`,
+      },
+    ];
+  } finally {
+    reference.kill();
+    stand.child.kill();
+    await exporter.stop();
+  }
+};
+
+export const startAndIdle: Bench = async (folder, say) => {
+  const cpu: number[] = [];
+  const rss: number[] = [];
+  const stand = await standInForSshd(folder);
+  try {
+    for (let round = 0; round < 5; round++) {
+      const exporter = await startEverything(folder, stand.port);
+      await exporter.values();
+      cpu.push(cpuSeconds(pidOf(exporter)));
+      await delay(10_000);
+      rss.push(memoryMb(pidOf(exporter)).now);
+      await exporter.stop();
+    }
+  } finally {
+    stand.child.kill();
+  }
+  say(`start ${cpu.join(", ")} s; idle ${rss.map((mb) => mb.toFixed(0)).join(", ")} MB`);
+  return [
+    { work: "start to first good scrape, CPU s", must: "<= 0.6", aim: "<= 0.3", measured: median(cpu).toFixed(2) },
+    {
+      work: "idle RSS, 10 s after the start",
+      must: "<= 75 MB",
+      aim: "<= 60 MB",
+      measured: `${median(rss).toFixed(0)} MB`,
+    },
+  ];
+};
+
+export const seen: Bench = async (folder) => {
+  const log = join(folder, "auth.log");
+  writeFileSync(log, "");
+  const exporter = await startExporter([
+    `--state.directory=${freshState(folder)}`,
+    `--source.logfile=${log}`,
+    "--source.from-beginning",
+  ]);
+  try {
+    const times: number[] = [];
+    for (let written = 1; written <= 20; written++) {
+      await delay(1_000 + written * 13);
+      const startMs = performance.now();
+      appendFileSync(log, failedLine(1024 + written));
+      for (;;) {
+        // A scraper that comes for the first time now: scrapes within a second share one commit.
+        await delay(20);
+        if (failedOf(await exporter.values()) >= written) break;
+      }
+      times.push(performance.now() - startMs);
+    }
+    return [
+      {
+        work: "log line written to visible in a scrape, median and worst of 20",
+        must: "<= 1 s",
+        aim: "<= 0.3 s",
+        measured: `${(median(times) / 1000).toFixed(2)} s, ${(Math.max(...times) / 1000).toFixed(2)} s`,
+      },
+    ];
+  } finally {
+    await exporter.stop();
+  }
+};
+
+async function startEverything(folder: string, port: number): Promise<ExporterProcess> {
+  const log = join(folder, "auth.log");
+  appendFileSync(log, "");
+  return startExporter([`--state.directory=${freshState(folder)}`, `--source.logfile=${log}`, `--sshd.port=${port}`]);
+}
+
+/** A process of sshd's name that listens: on a host without sshd the exporter would look for it at each scrape. */
+async function standInForSshd(folder: string): Promise<{ readonly child: ChildProcess; readonly port: number }> {
+  const port = await freePort();
+  const path = join(folder, "sshd");
+  symlinkSync(process.execPath, path);
+  const child = spawn(path, ["-e", `require("net").createServer().listen(${port})`], { stdio: "ignore" });
+  await waitFor("the stand-in for sshd", 10_000, async () => {
+    const answer = await fetch(`http://127.0.0.1:${port}`, { signal: AbortSignal.timeout(200) }).catch(
+      (error: unknown) => error,
+    );
+    return String((answer as Error).cause ?? answer).includes("ECONNREFUSED") ? undefined : true;
+  });
+  return { child, port };
+}
+
+/** As Prometheus asks. Gives the time in ms. */
+function scrapeOnce(url: string, agent: Agent): Promise<number> {
+  const headers = { accept: "text/plain;version=0.0.4;q=0.5,*/*;q=0.1", "accept-encoding": "gzip" };
+  const startMs = performance.now();
+  return new Promise((resolve, reject) => {
+    get(url, { agent, headers }, (response) => {
+      response.resume().on("end", () => resolve(performance.now() - startMs));
+    }).on("error", reject);
+  });
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await new Promise((resolve) => server.once("listening", resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return typeof address === "object" && address !== null ? address.port : 0;
+}
