@@ -26,4 +26,4 @@ export const everIn = (vector: string): string => `max_over_time(${vector}[$__ra
 
 /** Of many series the few that had most of it within the time shown: the same ones along the whole graph. */
 export const worst = (count: number, by: string, vector: string, weight: string): string =>
-  `${vector} and on (${by}) topk(${count}, ${weight})`;
+  `(${vector}) and on (${by}) topk(${count}, ${weight})`;
