@@ -149,9 +149,19 @@ export class Host {
     return pid;
   }
 
-  /** Lines of the journal since a time, newest last. */
-  journal(sinceMs: number): Promise<string> {
-    return this.run(`journalctl --no-pager -o short-precise --since=@${Math.floor(sinceMs / 1000)}`);
+  /** How many processes of sshd the kernel's OOM killer ended since then, once that number stands still. */
+  async oomKills(sinceMs: number): Promise<number> {
+    const since = `--since=@${(sinceMs / 1000).toFixed(3)}`;
+    const grep = "grep -c 'Memory cgroup out of memory: Killed process .*(sshd'";
+    const now = async (): Promise<number> =>
+      Number((await this.attempt(`journalctl -k --no-pager -o cat ${since} | ${grep}`)).stdout.trim());
+    let before = await now();
+    for (;;) {
+      await new Promise((resolve) => setTimeout(resolve, 1500));
+      const after = await now();
+      if (after === before) return after;
+      before = after;
+    }
   }
 
   /** Configuration of sshd in a file of the lab's own, read before all others; "" removes it. */

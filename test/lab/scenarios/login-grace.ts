@@ -14,7 +14,7 @@ export const loginGrace: Scenario = {
     await grace(bench);
     return [exactly("connections_ended_total", 4, { outcome: "timeout", peer_class: "known" })];
   },
-  heal: ({ host }) => host.configure(""),
+  heal: ({ host }) => host.configure("", "reload"),
 };
 
 export const loginGraceSilent: Scenario = {
@@ -35,5 +35,5 @@ export const loginGraceSilent: Scenario = {
       },
     ];
   },
-  heal: ({ host }) => host.configure(""),
+  heal: ({ host }) => host.configure("", "reload"),
 };

@@ -1,5 +1,4 @@
 import { until } from "../command.ts";
-import type { Host } from "../host.ts";
 import { exactly, type Scenario } from "../scenario.ts";
 
 export const oomSession: Scenario = {
@@ -7,7 +6,7 @@ export const oomSession: Scenario = {
   title: "a login's own memory limit is reached and the kernel picks its sshd process",
   page: "SshdOomKilled",
   async inject({ host, clients, knownPeers: [peer = ""] }) {
-    const before = await killed(host);
+    const startedMs = Date.now();
     await clients.open(peer, "echo ready; exec sleep 600");
     const scope = (await host.run("loginctl list-sessions --no-legend | awk '{print $1}' | tail -n 1")).trim();
     const group = `/sys/fs/cgroup/memory/user.slice/user-1000.slice/session-${scope}.scope`;
@@ -21,15 +20,10 @@ export const oomSession: Scenario = {
       done
       (sh -c 'echo $$ > ${group}/cgroup.procs; exec head -c 64m /dev/zero | tail' &) >/dev/null 2>&1`);
     // Whether the peer notices depends on which of the session's two processes it was.
-    await until("the kernel kills", async () => (await killed(host)) > before, { deadlineMs: 20_000 });
+    await until("the kernel kills", async () => (await host.oomKills(startedMs)) > 0, { deadlineMs: 20_000 });
     return [
       { metric: "oom_kills_total", labels: { victim: "sshd_session" }, atLeast: 1, atMost: 2, truth: 1 },
       exactly("oom_kills_total", 0, { victim: "sshd" }),
     ];
   },
 };
-
-async function killed(host: Host): Promise<number> {
-  const { stdout } = await host.attempt("dmesg | grep -c 'Memory cgroup out of memory: Killed process .*(sshd'");
-  return Number(stdout.trim()) || 0;
-}

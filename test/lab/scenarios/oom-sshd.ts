@@ -1,4 +1,4 @@
-import type { Scenario } from "../scenario.ts";
+import { exactly, type Scenario } from "../scenario.ts";
 
 export const oomSshd: Scenario = {
   name: "oom-sshd",
@@ -8,19 +8,12 @@ export const oomSshd: Scenario = {
   alsoFine: { SshdCrashed: "the OOM kill of the main process is a crash too, until the kill is known" },
   async inject({ host, clients, strangers, say }) {
     await host.run("systemctl set-property --runtime ssh.service MemoryMax=12M");
-    const before = await kills();
+    const startedMs = Date.now();
     await clients.raw("half", strangers.slice(0, 30), 30, { holdMs: 4000 });
-    const killed = (await kills()) - before;
+    const killed = await host.oomKills(startedMs);
     say(`the kernel says it killed ${killed} processes`);
     if (killed === 0) throw new Error("the kernel killed nothing: the scenario did not happen");
-    return [{ metric: "oom_kills_total", atLeast: killed, atMost: killed, truth: killed }];
-
-    async function kills(): Promise<number> {
-      const { stdout } = await host.attempt(
-        "dmesg 2>/dev/null | grep -c 'Memory cgroup out of memory: Killed process .*sshd'",
-      );
-      return Number(stdout.trim()) || 0;
-    }
+    return [exactly("oom_kills_total", killed)];
   },
   async heal({ host }) {
     await host.run(

@@ -12,5 +12,5 @@ export const penalisedStrangers: Scenario = {
     await clients.raw("hold", strangers.slice(0, 5), 10, { gapMs: 50, holdMs: 1000 });
     return [{ metric: "connections_dropped_total", labels: { limit: "per_source_penalty" }, atLeast: 1, truth: 10 }];
   },
-  heal: ({ host }) => host.configure(""),
+  heal: ({ host }) => host.configure("", "reload"),
 };

@@ -19,5 +19,5 @@ export const perSourceMaxStartups: Scenario = {
       }),
     ];
   },
-  heal: ({ host }) => host.configure(""),
+  heal: ({ host }) => host.configure("", "reload"),
 };

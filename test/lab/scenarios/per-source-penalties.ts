@@ -16,5 +16,5 @@ export const perSourcePenalties: Scenario = {
       { metric: "connections_dropped_total", labels: { limit: "per_source_penalty" }, atLeast: 1, truth: dropped },
     ];
   },
-  heal: ({ host }) => host.configure(""),
+  heal: ({ host }) => host.configure("", "reload"),
 };
