@@ -114,6 +114,8 @@ const { values: flags } = parseArgs({
   },
 });
 const folder = mkdtempSync(join(tmpdir(), "ssh-reset-preview-"));
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(130));
+process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 let failed = 0;
 try {
   const page = await built();

@@ -60,6 +60,10 @@ export async function startPrometheus(folder: string, targets: readonly Target[]
     ],
     { env, stdio: ["ignore", "ignore", "pipe"] },
   );
+  // However this process ends, an exception included.
+  const kill = (): void => void child.kill("SIGKILL");
+  process.once("exit", kill);
+  child.once("exit", () => process.off("exit", kill));
   let said = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     said = (said + text).slice(-20_000);
