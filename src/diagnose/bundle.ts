@@ -286,7 +286,7 @@ function checkHead(value: unknown, wrong: Wrong): Head {
       kernelRead: value["kernelRead"] === true,
       known: known as KnownPeer[],
       peers: { proxies: proxies as string[], healthChecks: healthChecks as string[], ipv6PrefixLength },
-      ...(saved !== undefined && { saved: checked(saved as NonNullable<Material["saved"]>) }),
+      ...(saved !== undefined && { saved: checked(saved) }),
     };
   } catch (error) {
     throw wrong((error as Error).message);

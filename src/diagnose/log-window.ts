@@ -11,7 +11,7 @@ import { type Sibling, siblings } from "../sources/log-rotation.ts";
 import { SyslogLines } from "../sources/syslog-line.ts";
 import type { TimeWindow } from "./time-window.ts";
 
-const blockBytes = 1024 * 1024;
+const blockBytes = 256 * 1024;
 const probeBytes = 64 * 1024;
 /** Closer than this it is cheaper to read than to look. */
 const closeBytes = 4 * 1024 * 1024;

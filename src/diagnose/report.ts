@@ -82,9 +82,9 @@ function stepText(page: Page, { step, title, state, causes }: StepReport): void 
       );
     }
   }
-  for (const { title: what, state: own, grant, unseen } of causes) {
+  for (const { title: what, state: own, grant } of causes) {
     if (own !== "unknown") continue;
-    const why = grant === undefined ? `there are no samples of: ${unseen.join("; ")}` : `to see it: ${grant}`;
+    const why = grant === undefined ? "only the samples of an exporter that ran could tell" : `to see it: ${grant}`;
     page.wrap(`${page.paint("?", "yellow")} ${what}: not checked; ${why}`, indent);
   }
 }

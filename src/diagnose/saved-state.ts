@@ -4,7 +4,8 @@
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { DiagnosisSnapshot } from "../diagnosis/verdict.ts";
+import { Diagnosis, type DiagnosisSnapshot } from "../diagnosis/verdict.ts";
+import { list, object, text, time, tuple } from "../model/saved.ts";
 import type { KnownPeer } from "./known-peers.ts";
 
 export interface SavedState {
@@ -18,11 +19,17 @@ export interface SavedState {
 const samplesFile = "samples.json";
 const countsFile = "counts.json";
 
+/** What is read of them here (src/connections/known-peers.ts): peer, last login, last end, last reset. */
+const countsShape = object({
+  ledger: object({ peers: object({ known: list(tuple(text, time, time, time), 100_000) }) }),
+});
+
 export function savedState(directory: string): SavedState {
   try {
-    const samples = read(join(directory, samplesFile)) as DiagnosisSnapshot;
-    const counts = read(join(directory, countsFile)) as { ledger: { peers: { known: unknown } } };
-    return { samples: checked(samples), known: knownPeers(counts.ledger.peers.known) };
+    const samples = checked(read(join(directory, samplesFile)));
+    const { ledger } = countsShape(read(join(directory, countsFile)), "counts");
+    const known = ledger.peers.known.map(([peer, timeMs]) => ({ address: peer.replace(/\/\d+$/, ""), timeMs }));
+    return { samples, known };
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT") return { reason: `no exporter has kept samples in ${directory}` };
@@ -36,19 +43,8 @@ function read(path: string): unknown {
   return data;
 }
 
-/** Throws on anything that a History did not write. */
-export function checked(saved: DiagnosisSnapshot): DiagnosisSnapshot {
-  const { times, series } = saved.history;
-  if (!Array.isArray(times) || times.length > 10_000 || !times.every(Number.isFinite))
-    throw new Error("samples: bad times");
-  for (const { metric, labels, runs } of series) {
-    const total = runs.reduce((sum, [, count]) => sum + count, 0);
-    if (typeof metric !== "string" || typeof labels !== "object" || total !== times.length)
-      throw new Error(`samples: bad series ${JSON.stringify(metric).slice(0, 80)}`);
-  }
-  return saved;
-}
-
-function knownPeers(rows: unknown): readonly KnownPeer[] {
-  return (rows as [string, number][]).map(([peer, timeMs]) => ({ address: peer.replace(/\/\d+$/, ""), timeMs }));
+/** Throws, naming the place, on anything that a Diagnosis did not write. */
+export function checked(saved: unknown): DiagnosisSnapshot {
+  new Diagnosis().restore(saved);
+  return saved as DiagnosisSnapshot;
 }

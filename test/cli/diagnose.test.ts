@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { expect } from "chai";
 import { debianOr } from "../../tools/debian.ts";
 import { writeJournal } from "../sources/journal-files.ts";
-import { runExporter } from "./exporter-process.ts";
+import { runExporter, startExporter } from "./exporter-process.ts";
 
 const host = new URL("../fixtures/hosts/healthy", import.meta.url).pathname;
 const incidents = new URL("../fixtures/journal/incidents.export", import.meta.url).pathname;
@@ -99,6 +99,32 @@ describe("the diagnose command", function () {
     expect(broken.stderr).to.match(
       /^ssh-reset-exporter diagnose: cannot read the bundle ".*web1\.bundle": unexpected end of file\n$/,
     );
+  });
+
+  it("knows the peers that an exporter has kept, and uses its samples", async () => {
+    writeFileSync(log, login(300, "192.0.2.7"));
+    const exporter = await startExporter([
+      `--state.directory=${folder}/state`,
+      `--source.logfile=${log}`,
+      "--source.from-beginning",
+      "--no-source.kmsg",
+      "--no-source.tcp-trace",
+    ]);
+    await exporter.until("the login", (values) => values.get("sshreset_known_peers") === 1);
+    await exporter.stop();
+    writeFileSync(log, refusal(20, "192.0.2.7"));
+    const { code, stdout } = await run(`--source.logfile=${log}`);
+    expect(code).to.equal(1);
+    expect(stdout)
+      .to.match(/^Verdict: TCP wrappers refuse\.$/m)
+      .and.not.include("no exporter has kept samples");
+    writeFileSync(
+      join(folder, "state", "samples.json"),
+      '{"version":1,"data":{"history":{"times":[1],"series":[{}]}}}',
+    );
+    const damaged = await run(`--source.logfile=${log}`);
+    expect(damaged.stderr).to.equal("");
+    expect(damaged.stdout).to.match(/^Note: .*state: diagnosis\.\w+: /m);
   });
 
   it("reads a journal", async function () {
