@@ -62,7 +62,7 @@ export async function startPrometheus(folder: string, targets: readonly Target[]
   );
   // However this process ends, an exception included.
   const kill = (): void => void child.kill("SIGKILL");
-  process.once("exit", kill);
+  process.prependOnceListener("exit", kill);
   child.once("exit", () => process.off("exit", kill));
   let said = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
