@@ -4,7 +4,7 @@
  * programs that tests cannot fetch on this machine. Plain JavaScript without dependencies: it runs before any is there.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 
 const root = join(import.meta.dirname, "..");
@@ -43,18 +43,7 @@ function stale() {
 
 /** Into a folder beside it first: a running exporter and a removed source file both see a whole dist. */
 function build() {
-  const fresh = join(root, `dist.${process.pid}`);
-  run("tsc -p tsconfig.build.json", process.execPath, [
-    join(root, "node_modules/typescript/bin/tsc"),
-    "-p",
-    "tsconfig.build.json",
-    "--outDir",
-    fresh,
-  ]);
-  const old = join(root, `dist.${process.pid}.old`);
-  if (existsSync(join(root, "dist"))) renameSync(join(root, "dist"), old);
-  renameSync(fresh, join(root, "dist"));
-  rmSync(old, { recursive: true, force: true });
+  run("node tools/bundle.mjs", process.execPath, [join(root, "tools/bundle.mjs")]);
 }
 
 function checkDebian() {

@@ -2,6 +2,7 @@
  * The exporter on the lab's host: the built program as a transient systemd unit inside, with a state folder of its own
  * per scenario, asked over the monitoring link.
  */
+import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { until } from "./command.ts";
@@ -11,13 +12,15 @@ import type { Monitoring } from "./monitoring.ts";
 const unit = "ssh-reset-exporter.service";
 
 /**
- * The program that is run: a copy of dist, so that a build meanwhile changes nothing. What it remembers for 10 minutes
+ * The program that is run: built from src for this run, so that a build meanwhile changes nothing. What it remembers for 10 minutes
  * (`known_peers_reset`) is divided by the time scale like every window of the rules; nothing else in it is changed.
  */
 export function copyProgram(folder: string, timeScale: number): string {
   const project = join(folder, "project");
   mkdirSync(join(project, "node_modules"), { recursive: true });
-  cpSync("dist", join(project, "dist"), { recursive: true });
+  // Not the bundle: file by file, so that the one constant is found.
+  const compiler = ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json", "--outDir", join(project, "dist")];
+  execFileSync(process.execPath, compiler, { stdio: "inherit" });
   cpSync("package.json", join(project, "package.json"));
   const file = join(project, "dist/connections/known-peers.js");
   const text = readFileSync(file, "utf8");
