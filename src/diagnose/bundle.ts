@@ -11,10 +11,25 @@ import { isIP } from "node:net";
 import { finished } from "node:stream/promises";
 import { createGunzip, createGzip } from "node:zlib";
 import type { Event } from "../model/event.ts";
-import type { LogRecord, SourceName } from "../model/record.ts";
-import { sourceNames } from "../model/record.ts";
+import { type SourceName, sourceNames } from "../model/record.ts";
+import {
+  amount,
+  anything,
+  flag,
+  list,
+  object,
+  oneOf,
+  optional,
+  record,
+  type Shape,
+  text,
+  time,
+  tuple,
+  whole,
+} from "../model/saved.ts";
 import { decides } from "./decisive.ts";
 import type { Material, Rest } from "./diagnose.ts";
+import { printable } from "./evidence-lines.ts";
 import type { KnownPeer } from "./known-peers.ts";
 import type { Observation } from "./observation.ts";
 import { checked } from "./saved-state.ts";
@@ -187,7 +202,7 @@ export async function readBundle(path: string): Promise<Material> {
       number += 1;
       if (rest !== undefined) throw wrong(`there is more after its end, at line ${number}`);
       const value = parse(line, number);
-      if (Array.isArray(value)) batch.push(checkRow(value, () => wrong(`line ${number} is no observation`)));
+      if (Array.isArray(value)) batch.push(checkRow(value, `line ${number}`, wrong));
       else rest = checkRest(value, number - 2, wrong);
       if (batch.length < 1000) continue;
       yield batch;
@@ -244,121 +259,116 @@ async function* linesOf(path: string): AsyncGenerator<string> {
 }
 
 type Wrong = (what: string) => BundleError;
-type Unknown = Readonly<Record<string, unknown>>;
 
-const isObject = (value: unknown): value is Unknown =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-const isTime = (value: unknown): value is number =>
-  typeof value === "number" && Number.isFinite(value) && value >= 0 && value < 1e14;
-const isShort = (value: unknown): value is string => typeof value === "string" && value.length <= textLength;
-const isAddress = (value: unknown): value is string =>
-  typeof value === "string" && value.length <= 64 && isIP(value) !== 0;
-const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+/** What is printed later, so that it can do nothing to a terminal. */
+const words: Shape<string> = (value, place) => printable(text(value, place));
+const count: Shape<number> = (value, place) => {
+  const given = whole(value, place);
+  if (given < 0) throw new Error(`${place}: ${given} is no count`);
+  return given;
+};
+const address: Shape<string> = (value, place) => {
+  const given = text(value, place);
+  if (given.length > 64 || isIP(given) === 0)
+    throw new Error(`${place}: ${JSON.stringify(given.slice(0, 80))} is no address`);
+  return given;
+};
+
+const headShape = object({
+  window: object({ fromMs: time, toMs: time }),
+  known: list(object({ address, timeMs: time }), 100_000),
+  peers: object({
+    proxies: optional(list(address, 10_000)),
+    healthChecks: optional(list(address, 10_000)),
+    ipv6PrefixLength: optional(count),
+  }),
+  kernelRead: flag,
+  saved: anything,
+});
+
+const rowShape = tuple(time, oneOf(sourceNames), words, count, count, anything, words);
+
+const restShape = object({
+  sources: list(
+    object({
+      source: oneOf(sourceNames),
+      from: words,
+      records: count,
+      missing: optional(object({ reason: words, grant: optional(words) })),
+    }),
+    100,
+  ),
+  live: list(object({ name: text, labels: optional(record(text, 32)), value: anything }), 100_000),
+  host: optional(
+    object({
+      name: words,
+      distribution: words,
+      kernel: words,
+      virtualization: words,
+      cloud: words,
+      cpus: amount,
+      load1: amount,
+      memoryAvailableBytes: amount,
+      memoryTotalBytes: amount,
+      uptimeSeconds: amount,
+      services: list(object({ name: words, running: flag }), 100),
+      interfaces: list(object({ name: words, mtuBytes: amount, state: words }), 100),
+    }),
+  ),
+  unmatched: count,
+  notes: list(words, 100),
+});
 
 function checkHead(value: unknown, wrong: Wrong): Head {
-  if (!isObject(value) || value["format"] !== format) throw wrong(`it does not begin with "${format}"`);
-  if (value["version"] !== version) {
-    throw wrong(`it has version ${JSON.stringify(value["version"])?.slice(0, 20)}, this release reads ${version}`);
+  const { format: named, version: written } = (value ?? {}) as Readonly<Record<string, unknown>>;
+  if (named !== format) throw wrong(`it does not begin with "${format}"`);
+  if (written !== version) {
+    throw wrong(`it has version ${JSON.stringify(written)?.slice(0, 20)}, this release reads ${version}`);
   }
-  const { window, known, peers, saved } = value;
-  if (!isObject(window) || !isTime(window["fromMs"]) || !isTime(window["toMs"]))
-    throw wrong("it has no window of time");
-  const { fromMs, toMs } = window;
-  if (toMs <= fromMs || toMs - fromMs > 40 * 86_400_000) throw wrong("its window of time is no window");
-  if (!Array.isArray(known) || known.length > 100_000) throw wrong("its known peers are no list");
-  for (const peer of known) {
-    if (!isObject(peer) || !isAddress(peer["address"]) || !isTime(peer["timeMs"])) {
-      throw wrong(`${JSON.stringify(peer)?.slice(0, 80)} is no known peer`);
-    }
-  }
-  if (!isObject(peers)) throw wrong("it has no configuration of peers");
-  const { proxies = [], healthChecks = [], ipv6PrefixLength = 64 } = peers;
-  for (const list of [proxies, healthChecks]) {
-    if (!Array.isArray(list) || list.length > 10_000 || !list.every(isAddress))
-      throw wrong("its proxies are no addresses");
-  }
-  if (!isCount(ipv6PrefixLength) || ipv6PrefixLength > 128) throw wrong("its IPv6 prefix length is none");
-  try {
-    return {
-      format,
-      version,
-      window: { fromMs, toMs },
-      kernelRead: value["kernelRead"] === true,
-      known: known as KnownPeer[],
-      peers: { proxies: proxies as string[], healthChecks: healthChecks as string[], ipv6PrefixLength },
-      ...(saved !== undefined && { saved: checked(saved) }),
-    };
-  } catch (error) {
-    throw wrong((error as Error).message);
-  }
-}
-
-function checkRow(row: readonly unknown[], wrong: () => BundleError): Observation {
-  const [timeMs, source, ident, pid, count, event, message] = row;
-  const good =
-    row.length === 7 &&
-    isTime(timeMs) &&
-    (sourceNames as readonly unknown[]).includes(source) &&
-    isShort(ident) &&
-    isCount(pid) &&
-    isCount(count) &&
-    count <= 100_000 &&
-    isShort(message) &&
-    isEvent(event);
-  if (!good) throw wrong();
-  const record: LogRecord = { timeMs, source: source as SourceName, ident, pid, count, message };
-  return { event: event as Event, record };
-}
-
-/** Flat, small, addresses that are addresses, ports that are ports. What it says is only counted. */
-function isEvent(value: unknown): boolean {
-  if (!isObject(value) || typeof value["kind"] !== "string" || Object.keys(value).length > 12) return false;
-  return Object.entries(value).every(([name, field]) => {
-    if (name === "address" || name === "localAddress") return isAddress(field);
-    if (/port$|pid$|count|status|signal$|unauthenticated/i.test(name)) return isCount(field);
-    return typeof field === "boolean" || (typeof field === "string" && field.length <= 64);
+  return tried(wrong, () => {
+    const { window, peers, saved, ...rest } = headShape(value, "head");
+    const { fromMs, toMs } = window;
+    if (toMs <= fromMs || toMs - fromMs > 40 * 86_400_000) throw new Error("head.window: it is no window of time");
+    if ((peers.ipv6PrefixLength ?? 64) > 128)
+      throw new Error(`head.peers: ${peers.ipv6PrefixLength} bits are too many`);
+    return { format, version, window, peers, ...rest, ...(saved !== undefined && { saved: checked(saved) }) };
   });
 }
 
+function checkRow(value: unknown, place: string, wrong: Wrong): Observation {
+  return tried(wrong, () => {
+    const [timeMs, source, ident, pid, times, event, message] = rowShape(value, place);
+    if (times > 100_000) throw new Error(`${place}: ${times} times are too many`);
+    return {
+      event: checkEvent(event, `${place}.event`),
+      record: { timeMs, source, ident, pid, count: times, message },
+    };
+  });
+}
+
+/** Flat, small, addresses that are addresses, ports that are ports. What it says is only counted. */
+function checkEvent(value: unknown, place: string): Event {
+  const event = record<unknown>(anything, 12)(value, place);
+  text(event["kind"], `${place}.kind`);
+  for (const [name, field] of Object.entries(event)) {
+    const at = `${place}.${name}`;
+    if (name === "address" || name === "localAddress") address(field, at);
+    else if (/port$|pid$|count|status|signal$|unauthenticated/i.test(name)) count(field, at);
+    else if (typeof field !== "boolean" && text(field, at).length > 64) throw new Error(`${at}: it is too long`);
+  }
+  return event as unknown as Event;
+}
+
 function checkRest(value: unknown, rows: number, wrong: Wrong): Rest {
-  if (!isObject(value)) throw wrong("its end is no object");
-  const { sources, live, host, unmatched, notes } = value;
-  if (value["rows"] !== rows)
-    throw wrong(`it tells of ${String(value["rows"]).slice(0, 20)} observations and has ${rows}`);
-  if (!Array.isArray(sources) || sources.length > 100 || !sources.every(isSource))
-    throw wrong("its sources are no list");
-  if (!Array.isArray(live) || live.length > 100_000 || !live.every(isSample)) throw wrong("its samples are no list");
-  if (!isCount(unmatched) || !Array.isArray(notes) || !notes.every(isShort)) throw wrong("its notes are no list");
-  if (host !== undefined && !isHost(host)) throw wrong("its host's facts are none");
-  return {
-    sources: sources as Rest["sources"],
-    live: live as Rest["live"],
-    unmatched,
-    notes: notes as string[],
-    ...(host !== undefined && { host: host as NonNullable<Rest["host"]> }),
-  };
+  const { rows: told } = (value ?? {}) as Readonly<Record<string, unknown>>;
+  if (told !== rows) throw wrong(`it tells of ${String(told).slice(0, 20)} observations and has ${rows}`);
+  return tried(wrong, () => restShape(value, "end") as Rest);
 }
 
-function isSource(value: unknown): boolean {
-  if (!isObject(value)) return false;
-  const { source, from, records, missing } = value;
-  const isMissing = (part: unknown): boolean =>
-    isObject(part) && isShort(part["reason"]) && (part["grant"] === undefined || isShort(part["grant"]));
-  const named = (sourceNames as readonly unknown[]).includes(source);
-  return named && isShort(from) && isCount(records) && (missing === undefined || isMissing(missing));
-}
-
-function isSample(value: unknown): boolean {
-  if (!isObject(value) || !isShort(value["name"])) return false;
-  const { labels = {} } = value;
-  return isObject(labels) && Object.values(labels).every(isShort);
-}
-
-function isHost(value: unknown): boolean {
-  if (!isObject(value)) return false;
-  const texts = ["name", "distribution", "kernel", "virtualization", "cloud"].every((name) => isShort(value[name]));
-  const numbers = ["cpus", "load1", "memoryAvailableBytes", "memoryTotalBytes", "uptimeSeconds"].every((name) =>
-    Number.isFinite(value[name]),
-  );
-  return texts && numbers;
+function tried<T>(wrong: Wrong, check: () => T): T {
+  try {
+    return check();
+  } catch (error) {
+    throw wrong((error as Error).message);
+  }
 }

@@ -5,6 +5,7 @@ import { gunzipSync, gzipSync } from "node:zlib";
 import { expect } from "chai";
 import { BundleError, Disguise, readBundle, saveBundle } from "../../src/diagnose/bundle.ts";
 import { type Diagnosed, diagnoseFrom, type Material } from "../../src/diagnose/diagnose.ts";
+import { reportText } from "../../src/diagnose/report.ts";
 import { parse } from "../../src/parsers/index.ts";
 import { fixture } from "../tallies/replay.ts";
 
@@ -175,32 +176,49 @@ describe("diagnose/bundle", () => {
         (row: unknown[]) => row.with(5, { kind: "sshd.accepted", address: "a\u001b[2J", port: 1 }),
       ],
       ["a nested event", (row: unknown[]) => row.with(5, { kind: "sshd.accepted", address: { a: 1 } })],
-      ["a time that is none", (row: unknown[]) => row.with(0, -1)],
+      ["a time that is none", (row: unknown[]) => row.with(0, 1e300)],
       ["a huge count", (row: unknown[]) => row.with(4, 1e12)],
       ["a long text", (row: unknown[]) => row.with(6, "x".repeat(5000))],
       ["an unknown source", (row: unknown[]) => row.with(1, "/etc/passwd")],
       ["too few fields", (row: unknown[]) => row.slice(1)],
     ] as const) {
       it(`has an observation with ${what}`, async () => {
-        expect(await failure(changed(2, change as (value: never) => unknown))).to.match(/line 3 is no observation$/);
+        expect(await failure(changed(2, change as (value: never) => unknown))).to.match(/no good bundle: line 3[[.:]/);
       });
     }
     it("has a window of a thousand years, peers or samples that are none", async () => {
       expect(await failure(changed(0, (head: object) => ({ ...head, window: { fromMs: 0, toMs: 3e13 } })))).to.match(
-        /no window/,
+        /head\.window: it is no window of time$/,
       );
       expect(await failure(changed(0, (head: object) => ({ ...head, known: [{ address: "x", timeMs: 1 }] })))).to.match(
-        /is no known peer$/,
+        /head\.known\[0\]\.address: "x" is no address$/,
       );
       expect(
         await failure(changed(0, (head: object) => ({ ...head, saved: { history: { times: [1], series: [{}] } } }))),
       ).to.match(/no good bundle/);
       expect(await failure(changed(-1, (end: object) => ({ ...end, live: [{ name: 1 }] })))).to.match(
-        /samples are no list$/,
+        /end\.live\[0\]\.name: 1 is no text$/,
       );
     });
     it("takes an unknown kind of event for nothing", async () => {
       expect(await failure(changed(2, (row: unknown[]) => row.with(5, { kind: "__proto__" })))).to.equal("");
+    });
+    it("would drive the terminal", async () => {
+      writeFileSync(
+        path,
+        changed(-1, (end: { host: object }) => ({
+          ...end,
+          notes: ["\u001b[2J"],
+          host: { ...end.host, name: "\u001b]0;x" },
+        })),
+      );
+      const text = reportText(await diagnoseFrom(await readBundle(path), undefined), {
+        colour: false,
+        width: undefined,
+      });
+      expect(text)
+        .to.include("Note: \\u{1b}[2J")
+        .and.not.match(/(?!\n)\p{Cc}/u);
     });
     it("is a bomb", async () => {
       const bomb = gzipSync(Buffer.alloc(64 * 1024 * 1024, "x"));
