@@ -3,7 +3,7 @@
  * (Documentation/networking/proc_net_tcp.rst) joined by inode with /proc/PID/fd of processes named sshd. Where
  * /proc/PID/fd may not be read: the ports of sshd_config, else 22.
  */
-import { closeSync, openSync, readdirSync, readlinkSync, readSync, statSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readlinkSync, readSync, type Stats, statSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { HostPaths } from "../model/collector.ts";
@@ -42,7 +42,10 @@ const rowBytes = 150;
 const manyRows = 100;
 const notListening = /^ *\d+: \S+ \S+ (?!0A)[0-9A-F]{2} /m;
 
-/** Never throws: what cannot be read leads to the next source. `given` is `--sshd.port`. */
+/**
+ * What may not be read, or is not there, leads to the next source; other failures throw (no descriptors left).
+ * `given` is `--sshd.port`.
+ */
 export async function findSshdPorts(paths: HostPaths, given: readonly number[] = []): Promise<SshdPorts> {
   const listening = readListeningQuietly(paths);
   const pids = await sshdPids(paths);
@@ -159,7 +162,7 @@ async function sshdPids({ procfs, rootfs }: HostPaths): Promise<number[]> {
 
 function isSshd(procfs: string, pid: string): boolean {
   if (readQuietly(join(procfs, pid, "comm")) !== "sshd\n") return false;
-  const owner = statSync(join(procfs, pid), { throwIfNoEntry: false })?.uid;
+  const owner = statQuietly(join(procfs, pid))?.uid;
   if (owner !== 0 && owner !== process.getuid?.()) return false;
   const theirs = inodeOf(join(procfs, pid, "net/tcp"));
   return theirs === undefined || theirs === inodeOf(join(procfs, "net/tcp"));
@@ -167,7 +170,16 @@ function isSshd(procfs: string, pid: string): boolean {
 
 /** Each network namespace has files of its own below /proc/PID/net, and everybody may see which. */
 function inodeOf(path: string): number | undefined {
-  return statSync(path, { throwIfNoEntry: false })?.ino;
+  return statQuietly(path)?.ino;
+}
+
+function statQuietly(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    if (isDenied(error) || isGone(error)) return undefined;
+    throw error;
+  }
 }
 
 /**

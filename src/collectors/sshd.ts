@@ -137,7 +137,7 @@ function createSshd({ paths, nowMs, sshdPorts }: CollectorContext): Collector {
         samples.push(...settingSamples(settings.result.value));
         missing.push(...settings.result.value.missing);
       }
-      if (settings.result.state === "failed") errors.push(settings.result.error.message);
+      for (const { result } of [listener, settings]) if (result.state === "failed") errors.push(result.error.message);
       return { status: "ok", samples, missing, errors };
     },
     async run(signal) {
