@@ -245,7 +245,14 @@ export class Exporter {
   }
 
   async #findPorts(): Promise<void> {
-    this.#sshdPorts = (await findSshdPorts(this.#paths, this.#config["sshd.port"])).ports;
+    try {
+      this.#sshdPorts = (await findSshdPorts(this.#paths, this.#config["sshd.port"])).ports;
+    } catch (error) {
+      this.#log.warn(
+        { error: String(error), ports: this.#sshdPorts },
+        "cannot look for sshd's ports, going on with these",
+      );
+    }
   }
 
   /** Everything there is to show now. */
