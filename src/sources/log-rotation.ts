@@ -15,7 +15,7 @@ export interface Sibling {
   readonly modifiedNs: bigint;
 }
 
-/** Regular files only, without `path` itself under whatever name; empty if the folder cannot be read. */
+/** Regular files only, without `path` itself under whatever name; empty if the folder may not be read. Throws where it cannot. */
 export function siblings(path: string): readonly Sibling[] {
   const found: Sibling[] = [];
   const name = basename(path);
@@ -42,7 +42,8 @@ export function siblings(path: string): readonly Sibling[] {
 function list(folder: string): readonly string[] {
   try {
     return readdirSync(folder);
-  } catch {
+  } catch (error) {
+    if (!["ENOENT", "ENOTDIR", "EACCES", "EPERM"].includes(codeOf(error))) throw error;
     return [];
   }
 }
@@ -59,10 +60,18 @@ export function openSibling(sibling: Sibling): HeldFile | GzipFile | undefined {
   if (sibling.compressed) return new GzipFile(sibling.path, { dev: sibling.device, ino: sibling.inode });
   try {
     return new HeldFile(sibling.path);
-  } catch {
+  } catch (error) {
+    if (isPassing(error)) throw error;
     return undefined;
   }
 }
+
+/** It says nothing of the file: the next look finds it. */
+function isPassing(error: unknown): boolean {
+  return ["EMFILE", "ENFILE", "ENOMEM"].includes(codeOf(error));
+}
+
+const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? "";
 
 /** The sibling that holds the position's content, opened where reading stopped, and its index. */
 export async function findPosition(
