@@ -18,6 +18,8 @@ await build({
   entryNames: "cli/[name]",
   chunkNames: "cli/[name]-[hash]",
   bundle: true,
+  // Large, loaded by few commands, and a bundle loses its named exports.
+  external: ["systeminformation"],
   splitting: true,
   platform: "node",
   format: "esm",
