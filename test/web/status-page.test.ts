@@ -2,6 +2,8 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { expect } from "chai";
 import type { Browser, Page } from "playwright-core";
+import { cloudLimit } from "../../src/diagnosis/causes/cloud-limit.ts";
+import { middleboxReset } from "../../src/diagnosis/causes/middlebox-reset.ts";
 import { type Status, sparkline, statusPage } from "../../src/web/status-page.ts";
 import { debianOr } from "../../tools/debian.ts";
 import { launch, type Served, serve } from "./browser.ts";
@@ -29,7 +31,7 @@ describe("web/status-page", function () {
     expect(conclusion.verdict).to.equal("nothing");
     expect(conclusion.because).to.deep.equal([
       "14 of 16 causes judged, and clear.",
-      "Not checked, so not excluded: a device on the path sends resets; the cloud's allowance is exceeded.",
+      `Not checked, so not excluded: ${middleboxReset.title}; ${cloudLimit.title}.`,
     ]);
     expect(pageOf(of("healthy"))).not.to.include("✗");
   });
@@ -48,6 +50,20 @@ describe("web/status-page", function () {
       expect(pageOf(of(name))).to.include(`id="found-${cause}"`);
     });
   }
+
+  it("draws each cause's leading number of the last hour: a share as it was, counts by the minute", () => {
+    const trendOf = (name: string, cause: string) =>
+      of(name)
+        .report.steps.flatMap(({ causes }) => causes)
+        .find((each) => each.cause === cause)?.trend;
+    const table = trendOf("conntrack-full", "conntrack_full");
+    expect([table?.counts, table?.threshold, table?.values.length]).to.deep.equal([false, 0.85, 60]);
+    expect(table?.values[0]).to.equal(null);
+    expect(table?.values.at(-1)).to.equal(1);
+    expect(table?.values).to.include(150_000 / 262_144);
+    const stops = trendOf("crash", "sshd_crash");
+    expect([stops?.counts, stops?.values.filter((value) => value === 1)]).to.deep.equal([true, [1]]);
+  });
 
   it("shows no line, user or address unless lines are handed in", async () => {
     for (const name of ["throttling", "conntrack-full"]) {
