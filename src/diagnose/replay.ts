@@ -200,7 +200,7 @@ const sourcesUp = (sources: readonly SourceRead[]): readonly Sample[] =>
     return { name: "sshreset_source_up", labels: { source }, value: up ? 1 : 0 };
   });
 
-/** The exporter's own hour of samples, judged again: what it saw beside the logs, and when. */
+/** The exporter's own hour of samples, judged again: what it saw beside the logs, and when. Empty where none are of the window. */
 export function replaySaved(saved: DiagnosisSnapshot, window: TimeWindow): ReadonlyMap<CauseId, CauseSeen> {
   const diagnosis = new Diagnosis();
   const course = new Course();
@@ -210,7 +210,9 @@ export function replaySaved(saved: DiagnosisSnapshot, window: TimeWindow): Reado
     labels,
     values: runs.flatMap(([value, count]) => Array.from({ length: Math.min(count, times.length) }, () => value)),
   }));
-  for (const [index, timeMs] of times.entries()) {
+  const used = times.filter((timeMs) => timeMs <= window.toMs + judgeMs);
+  if ((used.at(-1) ?? 0) < window.fromMs) return new Map();
+  for (const [index, timeMs] of used.entries()) {
     const samples = unrolled.flatMap(({ name, labels, values }): Sample[] => {
       const value = values[index];
       return typeof value === "number" ? [{ name, labels, value }] : [];
@@ -218,7 +220,7 @@ export function replaySaved(saved: DiagnosisSnapshot, window: TimeWindow): Reado
     diagnosis.record(timeMs, samples);
     course.follow(diagnosis, timeMs, window);
   }
-  const known = seenNow(diagnosis.verdicts(times.at(-1) ?? 0));
+  const known = seenNow(diagnosis.verdicts(used.at(-1) ?? 0));
   return new Map(
     [...known].map(([id, own]) => {
       const past = course.of(id);

@@ -5,7 +5,7 @@
 import type { Trend } from "../model/checklist.ts";
 import type { Cause } from "./cause.ts";
 import { type Leaf, leaves, limit, type Selector } from "./condition.ts";
-import type { History, Point } from "./history.ts";
+import type { History } from "./history.ts";
 
 const minutes = 60;
 const minuteMs = 60_000;
@@ -34,37 +34,39 @@ export function trendOf({ evidence, thresholds }: Cause, history: History, nowMs
 
 function valuesOf(leaf: Leaf, history: History, nowMs: number): readonly (number | null)[] {
   const startMs = nowMs - minutes * minuteMs;
-  const perMinute = (of: Selector, value: (points: readonly Point[], minute: number) => number | undefined) => {
-    const series = history.since(of, startMs);
-    return Array.from({ length: minutes }, (_, minute) => {
-      const own = series.map((points) => value(points, minute)).filter((number) => number !== undefined);
-      return own.length === 0 ? null : own.reduce((sum, number) => sum + number, 0);
-    });
-  };
-  const isIn = (timeMs: number, minute: number): boolean =>
-    timeMs > startMs + minute * minuteMs && timeMs <= startMs + (minute + 1) * minuteMs;
-  const last = (points: readonly Point[], minute: number): number | undefined =>
-    points.findLast(({ timeMs }) => isIn(timeMs, minute))?.value;
-  const grown = (points: readonly Point[], minute: number): number | undefined => {
-    let sum: number | undefined;
-    for (const [index, { timeMs, value }] of points.entries()) {
-      if (!isIn(timeMs, minute)) continue;
-      const before = points[index - 1]?.value ?? value;
-      sum = (sum ?? 0) + (value < before ? value : value - before);
-    }
-    return sum;
-  };
   switch (leaf.form) {
     case "increase":
-      return perMinute(leaf.of, grown);
+      return perMinute(leaf.of, history, startMs, (sum, value, before = value) => (sum ?? 0) + grown(before, value));
     case "gauge":
-      return perMinute(leaf.of, last);
+      return perMinute(leaf.of, history, startMs, (_, value) => value);
     case "ratio": {
-      const to = perMinute(leaf.to, last);
-      return perMinute(leaf.of, last).map((value, minute) => {
-        const divisor = to[minute];
-        return value === null || divisor === null || divisor === undefined || divisor === 0 ? null : value / divisor;
+      const to = perMinute(leaf.to, history, startMs, (_, value) => value);
+      return perMinute(leaf.of, history, startMs, (_, value) => value).map((value, minute) => {
+        const divisor = to[minute] ?? 0;
+        return value === null || divisor === 0 ? null : value / divisor;
       });
     }
   }
+}
+
+/** A counter that fell began anew. */
+const grown = (before: number, value: number): number => (value < before ? value : value - before);
+
+/** Of each series what its points make of a minute, one by one; of all series the sum. */
+function perMinute(
+  of: Selector,
+  history: History,
+  startMs: number,
+  fold: (made: number | undefined, value: number, before: number | undefined) => number,
+): readonly (number | null)[] {
+  const sums: (number | null)[] = Array.from({ length: minutes }, () => null);
+  for (const points of history.since(of, startMs)) {
+    const own: (number | undefined)[] = [];
+    for (const [index, { timeMs, value }] of points.entries()) {
+      const minute = Math.ceil((timeMs - startMs) / minuteMs) - 1;
+      own[minute] = fold(own[minute], value, points[index - 1]?.value);
+    }
+    for (const [minute, value] of own.entries()) if (value !== undefined) sums[minute] = (sums[minute] ?? 0) + value;
+  }
+  return sums;
 }

@@ -18,6 +18,8 @@ export class Judging {
   readonly diagnosis = new Diagnosis();
   readonly #course = new Course();
   #latest: readonly Sample[] = [];
+  /** Made when they are first asked for after a judgement. */
+  #trends: ReturnType<Diagnosis["trends"]> | undefined;
   readonly #save: (state: unknown) => Promise<void>;
   #judgements = 0;
   #shown: readonly Sample[] = [];
@@ -33,6 +35,7 @@ export class Judging {
     this.diagnosis.record(timeMs, samples);
     this.#course.follow(this.diagnosis, timeMs, { fromMs: timeMs - hourMs, toMs: timeMs });
     this.#latest = samples;
+    this.#trends = undefined;
     this.#show(timeMs);
     this.#judgements++;
     if (this.#judgements % judgementsPerSave === 0) await this.save();
@@ -51,7 +54,8 @@ export class Judging {
 
   /** The checklist of the last hour, as of the last judgement. `lines`: the decisive ones, for who may see them. */
   checklist(timeMs: number, lines?: ReadonlyMap<string, CauseLines>): ChecklistReport {
-    const trends = this.diagnosis.trends();
+    this.#trends ??= this.diagnosis.trends();
+    const trends = this.#trends;
     const seen = new Map(
       [...seenNow(this.diagnosis.verdicts(timeMs))].map(([cause, now]): [typeof cause, CauseSeen] => {
         const past = this.#course.of(cause);

@@ -183,6 +183,16 @@ describe("diagnose/replay", function () {
       );
     });
 
+    it("leaves samples from after the window alone", () => {
+      const changes = [{ metric: "conntrack_entries", at: 1800, value: 250_000 }];
+      const before = replaySaved(saved(changes), { fromMs: 1e9, toMs: 1e9 + 1_500_000 });
+      expect([before.get("conntrack_full")?.state, before.get("conntrack_full")?.episodes]).to.deep.equal([
+        "inactive",
+        [],
+      ]);
+      expect(replaySaved(saved(changes), { fromMs: 1e8, toMs: 2e8 }).size).to.equal(0);
+    });
+
     it("joins both looks: what either of them saw was there", () => {
       const log = replayed(fixture("a1-kill9-main")).done.seen;
       const both = together(
