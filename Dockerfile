@@ -1,8 +1,9 @@
 # The exporter with journalctl and ss beside it, not as root. How to run it: README.md, "In a container".
 FROM node:22-bookworm-slim AS build
 WORKDIR /build
-COPY package.json package-lock.json .npmrc tsconfig.json tsconfig.build.json ./
+COPY package.json package-lock.json .npmrc tsconfig.json ./
 RUN npm ci --no-audit
+COPY tools/bundle.mjs ./tools/
 COPY src ./src
 RUN npm run build && npm prune --omit=dev --no-audit && rm -rf node_modules/.package-lock.json
 
