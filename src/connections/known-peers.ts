@@ -8,6 +8,8 @@ import { detached, oldest } from "./bounded.ts";
 export const knownForMs = 30 * 24 * 3_600_000;
 export const activeForMs = 3_600_000;
 export const resetForMs = 10 * 60_000;
+/** Logins of one peer so close together leave it in its place: the order only tells who is forgotten first. */
+const sameOrderMs = 3_600_000;
 
 interface Known {
   authenticatedMs: number;
@@ -39,6 +41,10 @@ export class KnownPeers {
     const known = this.#peers.get(peer);
     if (known) {
       if (timeMs <= known.authenticatedMs) return;
+      if (timeMs - known.authenticatedMs < sameOrderMs) {
+        known.authenticatedMs = timeMs;
+        return;
+      }
       this.#peers.delete(peer);
       this.#peers.set(peer, { ...known, authenticatedMs: timeMs });
       return;

@@ -58,7 +58,7 @@ export class PeerSeries {
     if (shown) {
       shown.known = true;
       shown.counts.known ??= { received: 0, sent: 0 };
-    } else if (this.#options.show !== "none" && this.#knownShown() < keptForKnown && this.#shown.size < shownLimit) {
+    } else if (this.#options.show !== "none" && this.#shown.size < shownLimit && this.#knownShown() < keptForKnown) {
       this.#show(peer, "known", timeMs);
     }
   }
