@@ -1,7 +1,7 @@
 /** `check`: what an exporter started like this could see here, which causes it could judge, and what would grant the rest. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import pino from "pino";
 import { collectorModules } from "../collectors/index.ts";
@@ -11,7 +11,8 @@ import type { Config } from "../config/options.ts";
 import { isStillReading } from "../diagnose/live.ts";
 import { catalogue } from "../diagnosis/catalogue.ts";
 import { Exporter } from "../exporter/exporter.ts";
-import { StateError } from "../state/snapshot.ts";
+import { stateDirectory } from "../exporter/state-directory.ts";
+import { openStateDirectory, StateError } from "../state/snapshot.ts";
 import type { Part } from "../web/status-page.ts";
 import { version } from "./version.ts";
 
@@ -37,7 +38,7 @@ export async function check(args: readonly string[]): Promise<number> {
   const state = mkdtempSync(join(tmpdir(), "ssh-reset-exporter-check-"));
   try {
     const { config } = loadConfig(args, collectorModules);
-    return await look({ ...config, "state.directory": state });
+    return await look({ ...config, "state.directory": state }, statePart(config["state.directory"]));
   } catch (error) {
     if (!(error instanceof ConfigError || error instanceof StateError)) throw error;
     process.stderr.write(`ssh-reset-exporter: ${error.message}\n`);
@@ -47,7 +48,25 @@ export async function check(args: readonly string[]): Promise<number> {
   }
 }
 
-async function look(config: Config): Promise<number> {
+/** Where this exporter would keep its state; it looks with another one, which it throws away. */
+function statePart(named: string | undefined): Part {
+  const { path, create } = stateDirectory(named);
+  const place = create && !existsSync(path) ? nearestFolder(path) : path;
+  try {
+    openStateDirectory(place, false);
+    return { name: "state directory", state: "ok", note: place === path ? path : `${path}, made at the first start` };
+  } catch (error) {
+    const grant = `install -d -m 0700 -o ${userInfo().username} ${path}`;
+    return { name: "state directory", state: "failed", note: (error as Error).message, grant };
+  }
+}
+
+function nearestFolder(path: string): string {
+  const above = dirname(path);
+  return existsSync(above) || above === path ? above : nearestFolder(above);
+}
+
+async function look(config: Config, state: Part): Promise<number> {
   const exporter = new Exporter(config, { log: pino({ level: "silent" }), version });
   exporter.start();
   const deadline = Date.now() + patienceMs;
@@ -67,7 +86,8 @@ async function look(config: Config): Promise<number> {
   print("Sources: what is read", sources);
   print("Collectors: what is measured at a scrape", collectors);
   print("Causes: what can be judged", causes);
-  const missing = [...sources, ...collectors, ...causes].filter(({ state }) => state !== "ok").length;
+  print("State: what survives a restart", [state]);
+  const missing = [...sources, ...collectors, ...causes, state].filter(({ state }) => state !== "ok").length;
   process.stdout.write(missing === 0 ? "\nEverything can be seen.\n" : `\n${missing} of these cannot be seen.\n`);
   return missing === 0 ? 0 : 1;
 }

@@ -34,6 +34,26 @@ describe("the check command", function () {
     expect(stdout).to.match(/\n\d+ of these cannot be seen\.\n$/);
   });
 
+  it("says where the state would be kept, and how to make the place", async () => {
+    const there = await runExporter(
+      "check",
+      ...flags,
+      `--source.logfile=${log}`,
+      `--state.directory=${join(log, "..")}`,
+    );
+    expect(there.stdout).to.match(/^ {2}state directory +yes +\/.*check-\w+/m);
+    const gone = await runExporter(
+      "check",
+      ...flags,
+      `--source.logfile=${log}`,
+      "--state.directory=/nonexistent/state",
+    );
+    expect(gone.code).to.equal(1);
+    expect(gone.stdout).to.match(
+      /^ {2}state directory +FAILED .*does not exist.*\n +to see it: install -d -m 0700 -o \w+ \/nonexistent\/state$/m,
+    );
+  });
+
   it("without any log it can judge no crash, and says what to grant", async () => {
     const { code, stdout } = await runExporter("check", ...flags, "--no-source.journal");
     expect(code).to.equal(1);
