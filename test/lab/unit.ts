@@ -120,6 +120,8 @@ async function look(host: Host, dropIn: string | undefined): Promise<Seen> {
     if (/source_up\{source="tcp_trace"\} 1/.test(await ask(host, "/metrics")))
       await until("a reset event", async () => /tcp_resets_received_total [1-9]/.test(await ask(host, "/metrics")));
   } catch (error) {
+    for (const d of [`journalctl --no-pager -n 12`, `ps aux | tail -12`, `ls -ld /var/log/journal /var/log/journal/*; getfacl -R /var/log/journal | head -20; id ssh-reset-exporter`, `cat /proc/$(systemctl show -p MainPID --value ${unit})/status | grep -i "groups\\|uid\\|cap"`, "systemd-run -q --wait --pipe -p User=ssh-reset-exporter -p 'SupplementaryGroups=adm systemd-journal' -p PrivateUsers=yes sh -c 'id; journalctl -n 2'", "systemd-run -q --wait --pipe -p User=ssh-reset-exporter -p 'SupplementaryGroups=adm systemd-journal' sh -c 'id; journalctl -n 2'"]) { const r = await host.attempt(d); say(`${d}\n${r.stdout}${r.stderr}`); }
+    say((await ask(host, "/metrics")).split("\n").filter((l) => /^sshreset_(source|scrape_collector_[as])/.test(l)).join("\n"));
     throw new Error(`${error instanceof Error ? error.message : error}\n${await log()}`);
   }
   const metrics = await ask(host, "/metrics");
