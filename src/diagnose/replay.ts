@@ -89,6 +89,9 @@ export class Replay {
    */
   end(sources: readonly SourceRead[], live: readonly Sample[] = []): Replayed {
     const { toMs } = this.#options.window;
+    // A quiet end is judged as well: that nothing was counted shows only between two looks.
+    this.#passTo(toMs - 2 * judgeMs);
+    this.#wake();
     // What is held back to hear all of its lines is told within seconds.
     this.#passTo(toMs + judgeMs);
     const kernelUp = { name: "sshreset_source_up", labels: { source: "kmsg" }, value: 1 };

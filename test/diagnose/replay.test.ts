@@ -133,6 +133,15 @@ describe("diagnose/replay", function () {
     expect(causes(replayed([early, ...records], { afterMs: 8 * 60 * minute }).report)).to.deep.equal(["sshd_crash"]);
   });
 
+  it("judges a quiet window as well: no is not unknown", () => {
+    const { report } = replayed(fixture("t-ok"), { afterMs: 5 * 60 * minute });
+    const states = new Map(report.steps.flatMap((step) => step.causes).map(({ cause, state }) => [cause, state]));
+    for (const cause of ["sshd_crash", "sshd_restart", "oom_kill", "process_limit", "tcp_wrappers", "login_timeout"]) {
+      expect(states.get(cause), cause).to.equal("clear");
+    }
+    expect(states.get("mtu_blackhole")).to.equal("unknown");
+  });
+
   it("finds a cause between days of scanners' noise", () => {
     const records = fixture("c1-maxstartups");
     const noise = Array.from(
