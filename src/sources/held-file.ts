@@ -20,7 +20,7 @@ declare module "tail" {
   }
 }
 
-export const blockBytes = 256 * 1024;
+export const blockBytes = 80 * 1024;
 /** So many bytes before an offset identify a file's content. */
 export const identifyingBytes = 1024;
 
