@@ -106,7 +106,8 @@ export class Replay {
       if (own === undefined) continue;
       seen.set(id, {
         ...own,
-        episodes: past?.episodes ?? own.episodes,
+        // The last judgement is a little after the window's end, and of it.
+        episodes: (past?.episodes ?? own.episodes).map((each) => ({ ...each, fromMs: Math.min(each.fromMs, toMs) })),
         evidence: past?.evidence ?? own.evidence,
         ...lines?.told(),
       });
