@@ -47,7 +47,7 @@ export const sockets: CollectorModule = {
       "Segments sent again over the life of the connections that are open now, all together.",
     ),
     gauge("ssh_socket_lost_segments", "Segments now held for lost, all connections together."),
-    gauge("ssh_sockets_in_backoff", "Connections whose last retransmission timed out too."),
+    gauge("ssh_sockets_in_backoff", "Established connections whose last retransmission timed out too."),
     gauge("ssh_socket_path_mtu_bytes", "The smallest path MTU of all connections that are open now."),
     gauge("ssh_socket_mss_bytes", "The smallest maximum segment size of all connections that are open now."),
     gauge(
@@ -128,13 +128,15 @@ export function socketSamples({ sockets, leftOut }: SocketReading, mtus: Readonl
   const sum = (value: (socket: SshSocket) => number) => sockets.reduce((total, socket) => total + value(socket), 0);
   const sorted = (value: (socket: SshSocket) => number | undefined) =>
     sockets.flatMap((socket) => value(socket) ?? []).sort((a, b) => a - b);
+  // Not those that are closing: a peer that is gone leaves them in LAST-ACK with backoff for minutes.
+  const inBackoff = sockets.filter(({ state, backoff }) => state === "established" && backoff > 0).length;
   const rtts = sorted(({ rttMs }) => rttMs);
   return [
     ...[...byState].map(([state, value]) => ({ name: "sshreset_ssh_sockets", labels: { state }, value })),
     { name: "sshreset_ssh_sockets_left_out", value: leftOut },
     { name: "sshreset_ssh_socket_retransmits", value: sum(({ retransmitsTotal }) => retransmitsTotal) },
     { name: "sshreset_ssh_socket_lost_segments", value: sum(({ lost }) => lost) },
-    { name: "sshreset_ssh_sockets_in_backoff", value: sum(({ backoff }) => (backoff > 0 ? 1 : 0)) },
+    { name: "sshreset_ssh_sockets_in_backoff", value: inBackoff },
     ...known("sshreset_ssh_socket_path_mtu_bytes", sorted(({ pathMtuBytes }) => pathMtuBytes)[0]),
     ...known("sshreset_ssh_socket_mss_bytes", sorted(({ mssBytes }) => mssBytes)[0]),
     ...known("sshreset_ssh_socket_rtt_median_seconds", rtts[Math.floor(rtts.length / 2)], 1000),

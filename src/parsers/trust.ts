@@ -59,8 +59,10 @@ function inSshdCgroup({ unit, cgroup }: JournalFields["trusted"]): boolean {
   return /(?:^|\/)(?:sshd?(?:@[^/]*)?\.service|session-[^/]+\.scope)(?:\/[^/]*)?$/.test(place);
 }
 
+/** The child of a session that logs out is often gone before journald can look: then it has a name, and no place. */
 function inLoginScope({ unit, cgroup }: JournalFields["trusted"]): boolean {
-  return /(?:^|\/)session-[^/]+\.scope$/.test(cgroup ?? unit ?? "");
+  const place = cgroup ?? unit;
+  return place === undefined || /(?:^|\/)session-[^/]+\.scope$/.test(place);
 }
 
 /**

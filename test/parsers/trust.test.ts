@@ -90,6 +90,7 @@ describe("who speaks for sshd in the journal", () => {
     for (const trusted of [
       { ...login, exe: "/usr/sbin/sshd", comm: "sshd" },
       { ...login, comm: "sshd-session" },
+      { transport: "syslog", pid: 4242, uid: 1000, comm: "sshd" },
     ]) {
       const event = parse(from("journal", "sshd", postauth, trusted));
       expect(event).to.include({ kind: "sshd.ended", outcome: "disconnect", address: "203.0.113.9" });
