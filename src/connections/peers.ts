@@ -33,6 +33,8 @@ export class Peers {
   readonly #checks = new HealthChecks();
   readonly #series: PeerSeries;
   #sweptMs = 0;
+  #lastAddress = "";
+  #lastGroup = "";
 
   constructor(options: PeersOptions = {}) {
     const { proxies = [], healthChecks = [], ipv6PrefixLength = 64, show = "known", hashKey } = options;
@@ -121,8 +123,13 @@ export class Peers {
     this.#series.restore(series);
   }
 
+  /** Asked for several times for each end: the last answer is kept. */
   #groupOf(address: string): string {
-    return peerGroup(address, this.#ipv6PrefixLength);
+    if (address !== this.#lastAddress) {
+      this.#lastAddress = address;
+      this.#lastGroup = peerGroup(address, this.#ipv6PrefixLength);
+    }
+    return this.#lastGroup;
   }
 
   #configuredClass(address: string): PeerClass | undefined {
