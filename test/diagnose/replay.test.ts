@@ -1,4 +1,5 @@
 /** The recorded faults, diagnosed: which cause each of them gets, from the server's own logs alone. */
+import { readdirSync, readFileSync } from "node:fs";
 import { expect } from "chai";
 import { Replay, type Replayed, replaySaved, together } from "../../src/diagnose/replay.ts";
 import { checklist, found } from "../../src/diagnosis/checklist.ts";
@@ -95,6 +96,21 @@ describe("diagnose/replay", function () {
     it(`${recording} shows nothing in a log`, () => {
       const { report } = replayed(fixture(recording));
       expect([causes(report), report.conclusion.verdict]).to.deep.equal([[], "nothing"]);
+    });
+  }
+
+  const lab = new URL("../fixtures/lab/", import.meta.url);
+  for (const name of readdirSync(lab).filter((file) => file.endsWith(".jsonl"))) {
+    it(`${name} of the lab: the alert that paged there`, () => {
+      const [head = "{}", ...lines] = readFileSync(new URL(name, lab), "utf8").trim().split("\n");
+      const { page, knownPeers } = JSON.parse(head) as { page: string; knownPeers: string[] };
+      const records = lines.map((line) => JSON.parse(line) as LogRecord).sort((a, b) => a.timeMs - b.timeMs);
+      const { report } = replayed(records, { known: knownPeers });
+      // The lab itself restarts sshd on request, which pages nobody.
+      const [first] = found(report.steps.flatMap((step) => step.causes)).filter(
+        ({ cause }) => cause !== "sshd_restart",
+      );
+      expect(first?.alert ?? "none").to.equal(page);
     });
   }
 
