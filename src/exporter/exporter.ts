@@ -38,6 +38,8 @@ const samplesFile = "samples.json";
 /** Evidence that waits for its other half waits by this clock. */
 const tickMs = 250;
 const portsMs = 30_000;
+/** A source that has not begun by then is on a host so busy that scrapes shall not wait for it. */
+const beginningsMs = 2_000;
 
 export interface ExporterOptions {
   readonly log: Logger;
@@ -65,6 +67,7 @@ export class Exporter {
   #sshdPorts: readonly number[];
   #collectorStates: readonly CollectorState[] = [];
   #running: Promise<unknown> = Promise.resolve();
+  #begun: Promise<void> = Promise.resolve();
   #reloadSuccessful = true;
 
   /** Checks the configuration and loads the state; starts nothing. Throws ConfigError, StateError. */
@@ -121,7 +124,9 @@ export class Exporter {
     const { signal } = this.#abort;
     // One per part that waits for the end: more than node's guess at a leak.
     setMaxListeners(100, signal);
+    this.#begun = this.#keepBeginnings(signal);
     this.#running = Promise.all([
+      this.#begun,
       ...this.#sources.map((source) => this.#pump(source, signal)),
       this.#collectors.run(signal),
       every(tickMs, signal, () => this.#counting.tick(Date.now())),
@@ -255,8 +260,23 @@ export class Exporter {
     }
   }
 
+  /**
+   * The places where logs are begun are kept before anything is shown: after a kill -9 right at the start, the next life
+   * goes on from there. Sources that begin with their first event have no place yet.
+   */
+  async #keepBeginnings(signal: AbortSignal): Promise<void> {
+    const logs = this.#sources.filter(({ name }) => name === "journal" || name === "logfile" || name === "kmsg");
+    const deadline = Date.now() + beginningsMs;
+    while (logs.some(({ name }) => this.#counting.position(name) === undefined)) {
+      if (signal.aborted || Date.now() > deadline) break;
+      await delay(5, undefined, { signal }).catch(() => undefined);
+    }
+    await this.#committer.commit();
+  }
+
   /** Everything there is to show now. */
   async #gather(): Promise<readonly Sample[]> {
+    await this.#begun;
     const counted = await this.#committer.samples();
     const { samples, states } = await this.#collectors.collect();
     this.#collectorStates = states;

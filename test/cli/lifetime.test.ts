@@ -104,6 +104,18 @@ describe("the exporter's life", function () {
     expect(later.get('sshreset_source_lost_records_total{source="logfile"}')).to.equal(0);
   });
 
+  it("killed right after its first scrape, it goes on from where it began, also in a rotated file", async () => {
+    write(7);
+    const first = await start("--no-source.from-beginning");
+    await first.values();
+    await first.stop("SIGKILL");
+    write(100);
+    renameSync(log, `${log}.1`);
+    write(50);
+    const second = await start("--no-source.from-beginning");
+    await second.until("what was written since", (values) => counted(values) === 150);
+  });
+
   it("catches up with two rotations while it was down, one of them compressed", async () => {
     const first = await start();
     write(100);
