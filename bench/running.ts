@@ -174,7 +174,7 @@ export const startAndIdle: Bench = async (folder, say) => {
   ];
 };
 
-export const seen: Bench = async (folder) => {
+export const seen: Bench = async (folder, say) => {
   const log = join(folder, "auth.log");
   writeFileSync(log, "");
   const exporter = await startExporter([
@@ -183,26 +183,22 @@ export const seen: Bench = async (folder) => {
     "--source.from-beginning",
   ]);
   try {
-    const times: number[] = [];
-    for (let written = 1; written <= 20; written++) {
-      await delay(1_000 + written * 13);
-      const startMs = performance.now();
-      appendFileSync(log, failedLine(1024 + written));
-      for (;;) {
-        // A scraper that comes for the first time now: scrapes within a second share one commit.
-        await delay(20);
-        if (failedOf(await exporter.values()) >= written) break;
+    // One scrape at each age: scrapes within a second share a commit, so to ask again and again would show that instead.
+    let written = 0;
+    for (const ageMs of [100, 200, 250, 275, 300, 350, 400, 500, 750, 1_000, 2_000]) {
+      let visible = 0;
+      for (let trial = 0; trial < 10; trial++) {
+        await delay(1_050 + trial * 27);
+        appendFileSync(log, failedLine(1024 + written++));
+        await delay(ageMs);
+        if (failedOf(await exporter.values()) === written) visible++;
       }
-      times.push(performance.now() - startMs);
+      say(`${ageMs} ms after it was written: ${visible} of 10 visible`);
+      if (visible < 10) continue;
+      const measured = `${(ageMs / 1000).toFixed(2)} s`;
+      return [{ work: "log line written to visible in a scrape, 10 of 10", must: "<= 1 s", aim: "<= 0.3 s", measured }];
     }
-    return [
-      {
-        work: "log line written to visible in a scrape, median and worst of 20",
-        must: "<= 1 s",
-        aim: "<= 0.3 s",
-        measured: `${(median(times) / 1000).toFixed(2)} s, ${(Math.max(...times) / 1000).toFixed(2)} s`,
-      },
-    ];
+    throw new Error("a line is not visible after 2 s");
   } finally {
     await exporter.stop();
   }
