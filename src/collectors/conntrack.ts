@@ -125,7 +125,8 @@ export function parseConntrackStat(text: string, path: string): Map<string, numb
       throw new Error(`${path}: ${quote(row)} has not the header's ${names.length} columns`);
     for (const [index, name] of names.entries()) {
       const value = values[index] ?? "";
-      if (!/^[0-9a-f]{1,16}$/.test(value)) throw new Error(`${path}: ${name.slice(0, 40)} ${quote(value)} is no hexadecimal count`);
+      if (!/^[0-9a-f]{1,16}$/.test(value))
+        throw new Error(`${path}: ${name.slice(0, 40)} ${quote(value)} is no hexadecimal count`);
       sums.set(name, (sums.get(name) ?? 0) + Number.parseInt(value, 16));
     }
   }
