@@ -64,7 +64,7 @@ async function work(target: Target): Promise<Outcome> {
   slowestMs = 0;
   try {
     for (const input of kept) seen.add(await tryInput(target, input));
-    for (; performance.now() < deadline; inputs++) {
+    for (; inputs === 0 || performance.now() < deadline; inputs++) {
       const input = change(target, random, kept);
       const told = await tryInput(target, input);
       if (seen.has(told) || kept.length >= mostKept) continue;
