@@ -92,6 +92,31 @@ export function conversation(random: () => number, peer: string, port: number): 
   return { peer, messages, counts: { accepted: 1, disconnected: 1 } };
 }
 
+/** Conversations of 20 peers at a time, without end, as a running sshd logs them; each call gives so many lines of now. */
+export function liveLines(seed: number): (lines: number) => { readonly text: string; readonly failed: number } {
+  const random = randomFrom(seed);
+  const open: { messages: readonly string[]; next: number; pid: number }[] = [];
+  let serial = 0;
+  return (lines) => {
+    const header = `${stamp(Date.now())} bastion `;
+    let text = "";
+    let failed = 0;
+    for (let i = 0; i < lines; i++) {
+      while (open.length < 20) {
+        const { messages } = conversation(random, peerOf(Math.floor(100_000 ** random())), 1024 + (serial % 60_000));
+        open.push({ messages, next: 0, pid: 300 + (serial++ % 4_000_000) });
+      }
+      const place = Math.floor(random() * open.length);
+      const current = open[place] as (typeof open)[number];
+      const message = current.messages[current.next++] ?? "";
+      if (message.startsWith("Failed ")) failed++;
+      text += `${header}sshd[${current.pid}]: ${message}\n`;
+      if (current.next === current.messages.length) open.splice(place, 1);
+    }
+    return { text, failed };
+  };
+}
+
 /** The n-th peer: an address of its own for each of the first 13 million. */
 export function peerOf(n: number): string {
   const low = `${(n >>> 8) & 255}.${n & 255}`;

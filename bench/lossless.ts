@@ -33,10 +33,10 @@ export const lossless: Bench = async (_folder, say) => {
   }
   const lives = await killedAgainAndAgain(50, randomFrom(5));
   rows.push({
-    work: `killed with -9 at 50 random moments: missing of ${lives.written} lines, steps back`,
+    work: `killed with -9 at 50 random moments: missing of ${lives.written} lines, told as lost, steps back`,
     must: "0",
     aim: "0",
-    measured: `${lives.written - lives.counted}, ${lives.stepsBack}`,
+    measured: `${lives.written - lives.counted}, ${lives.lost}, ${lives.stepsBack}`,
   });
   if (process.getuid?.() !== 0) return rows;
   const full = await diskFull();

@@ -1,5 +1,5 @@
 /** Reading logs once: auth.log against mtail and grep, a million peers against mtail, the journal against journalctl. */
-import { mkdirSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { exported } from "../test/sources/journal-files.ts";
 import { debian } from "../tools/debian.ts";
@@ -9,7 +9,7 @@ import { runToEnd } from "./process-tree.ts";
 import { type Bench, inTurns, type Row, ratio } from "./rows.ts";
 import { median } from "./statistics.ts";
 
-const fiveCounters = `counter failed
+export const fiveCounters = `counter failed
 counter accepted
 counter reset
 counter closed
@@ -101,14 +101,23 @@ export const readManyPeers: Bench = async (folder, say) => {
 
 export const readJournal: Bench = async (folder, say) => {
   const remote = await debian("systemd-journal-remote");
-  const file = join(folder, "bench.journal");
+  // It rotates the file while it writes: a folder of journals, as on a host.
+  const journal = join(folder, "journal");
+  mkdirSync(journal);
   const truth = writeJournal(join(folder, "entries"), 200_000);
-  await runToEnd(remote.path, ["-o", file, join(folder, "entries")], remote.env as NodeJS.ProcessEnv);
-  say(`${truth.records} records, ${statSync(file).size} bytes`);
+  const args = ["-o", join(journal, "bench.journal"), join(folder, "entries")];
+  await runToEnd(remote.path, args, remote.env as NodeJS.ProcessEnv);
+  say(`${truth.records} records in ${readdirSync(journal).length} files`);
   const { a, b } = await inTurns(
     2,
-    () => readThrough(folder, [`--source.journal.file=${file}`], (values) => failedOf(values) >= truth.failed),
-    () => runToEnd("journalctl", [`--file=${file}`, "-o", "export", "--output-fields=MESSAGE,SYSLOG_IDENTIFIER,_PID"]),
+    () => readThrough(folder, [`--source.journal.directory=${journal}`], (values) => failedOf(values) >= truth.failed),
+    () =>
+      runToEnd("journalctl", [
+        `--directory=${journal}`,
+        "-o",
+        "export",
+        "--output-fields=MESSAGE,SYSLOG_IDENTIFIER,_PID",
+      ]),
   );
   check("the exporter", failedOf(a[0]?.values ?? new Map()), truth.failed);
   say(`exporter with its journalctl ${median2(a).toFixed(2)} s, journalctl alone ${median2(b).toFixed(2)} s`);

@@ -7,8 +7,10 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type ExporterProcess, startExporter, waitFor } from "../test/cli/exporter-process.ts";
 import { debian } from "../tools/debian.ts";
+import { liveLines } from "./corpus.ts";
 import { failedOf, freshState, pidOf } from "./exporter.ts";
 import { cpuSeconds, memoryMb } from "./process-tree.ts";
+import { fiveCounters } from "./reading.ts";
 import { type Bench, ratio } from "./rows.ts";
 import { median, percentile } from "./statistics.ts";
 
@@ -26,10 +28,7 @@ export const followLog: Bench = async (folder, say) => {
   ]);
   const programs = join(folder, "mtail");
   mkdirSync(programs);
-  writeFileSync(
-    join(programs, "failed.mtail"),
-    "counter failed\n/sshd\\[\\d+\\]: Failed \\S+ for / {\n  failed++\n}\n",
-  );
+  writeFileSync(join(programs, "five.mtail"), fiveCounters);
   const mtail = await debian("mtail", "trixie");
   const port = String(await freePort());
   const reference = spawn(
@@ -54,18 +53,21 @@ export const followLog: Bench = async (folder, say) => {
     await delay(5_000);
     const before = [cpuSeconds(pidOf(exporter)), cpuSeconds(reference.pid ?? 0)] as const;
     const startMs = Date.now();
+    const next = liveLines(6);
     let written = 0;
+    let failed = 0;
     while (Date.now() - startMs < 60_000) {
       await delay(20);
       const due = Date.now() - startMs;
-      let text = "";
-      for (; written < due; written++) text += failedLine(1024 + (written % 60_000));
+      const { text, failed: more } = next(due - written);
       appendFileSync(log, text);
+      written = due;
+      failed += more;
     }
     await delay(1_000);
     const own = cpuSeconds(pidOf(exporter)) - before[0];
     const theirs = cpuSeconds(reference.pid ?? 0) - before[1];
-    await exporter.until("all lines", (values) => failedOf(values) === written);
+    await exporter.until("all lines", (values) => failedOf(values) === failed);
     say(`${written} lines in 60 s: exporter ${own.toFixed(2)} s, mtail ${theirs.toFixed(2)} s`);
     return [
       {

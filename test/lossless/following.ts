@@ -38,6 +38,7 @@ export interface Outcome {
 export class Log {
   readonly path: string;
   written = 0;
+  #rotations = 0;
   #fd: number;
   #clockMs: () => number = Date.now;
 
@@ -82,9 +83,9 @@ export class Log {
     closeSync(this.#fd);
   }
 
-  /** The five newest rotated files are kept. */
+  /** So many rotated files are kept that none is gone before a slow reader comes to it. */
   #shift(): void {
-    for (let n = 4; n >= 1; n--) {
+    for (let n = this.#rotations++; n >= 1; n--) {
       for (const end of ["", ".gz"]) {
         try {
           renameSync(`${this.path}.${n}${end}`, `${this.path}.${n + 1}${end}`);
