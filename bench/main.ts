@@ -89,6 +89,7 @@ async function document(results: Results): Promise<string> {
 Written by \`npm run bench\`; \`npm run bench -- --only NAME\` measures one row anew. Corpora are seeded, competitors run in
 the same run and take turns with the exporter, figures are medians. CPU is user and system time of the whole process tree:
 on a busy machine it is what can be compared.
+The soak of 2026-11-22 ran with \`MALLOC_ARENA_MAX=1\`, before the young generation had one thread and blocks of 80 KiB.
 
 Measured with Linux ${release()}, ${cpus().length} CPUs (${cpus()[0]?.model.trim()}), Node ${process.versions.node}, mtail ${version(firstLine(mtail.path, "-version"))}, node_exporter ${version(firstLine(nodeExporter.path, "--version"))}, ${firstLine("grep", "--version")}, ${firstLine("tail", "--version")}.
 
