@@ -6,6 +6,7 @@ import type { Question } from "../audit/answer.ts";
 import { type AuditFile, audit as auditFiles } from "../audit/audit.ts";
 import { jsonOf, reportOf, type Verdict, verdictOf } from "../audit/report.ts";
 import { AuditError } from "../audit/shape.ts";
+import { commands, flagsAndExits } from "../config/commands.ts";
 
 const help = `Usage: ssh-reset-exporter audit --peer ADDRESS [flags] FILE...
 
@@ -25,17 +26,18 @@ Examples:
   nft -j list ruleset > nft.json; ssh-reset-exporter audit --peer 198.51.100.7 nft.json
   ssh-reset-exporter audit --peer 2001:db8::7 --port 2222 sg.json acl.json sshd.txt
 
-Flags:
-  --peer=ADDRESS    The client's address as the rules see it: its public one before the cloud, or a balancer's.
-  --port=PORT       sshd's port. Default: 22.
-  --local=ADDRESS   This host's own address, where rules ask for it.
-  --interface=NAME  The interface that the peer's packets come in by, where rules ask for it.
-  --tag=NAME        A network tag of the instance (Google Cloud); repeatable.
-  --json            One JSON object.
-  --help            Print this and end.
+${flagsAndExits(commands.audit)}`;
 
-Exit code: 0 if it may, 1 if it may not, 3 if the files cannot tell (what would is said), 2 for a mistake.
-`;
+/** As parseArgs takes them. */
+export const auditFlags = {
+  peer: { type: "string" },
+  port: { type: "string", default: "22" },
+  local: { type: "string" },
+  interface: { type: "string" },
+  tag: { type: "string", multiple: true },
+  json: { type: "boolean" },
+  help: { type: "boolean", short: "h" },
+} as const;
 
 const maxBytes = 64 * 1024 * 1024;
 const exitCodes: Readonly<Record<Verdict, number>> = { yes: 0, no: 1, partly: 1, unknown: 3 };
@@ -45,15 +47,7 @@ export async function audit(args: readonly string[]): Promise<number> {
     const { values, positionals } = parseArgs({
       args: [...args],
       allowPositionals: true,
-      options: {
-        peer: { type: "string" },
-        port: { type: "string", default: "22" },
-        local: { type: "string" },
-        interface: { type: "string" },
-        tag: { type: "string", multiple: true },
-        json: { type: "boolean" },
-        help: { type: "boolean", short: "h" },
-      },
+      options: auditFlags,
     });
     if (values.help === true) {
       process.stdout.write(help);

@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import pino from "pino";
 import { collectorModules } from "../collectors/index.ts";
+import { commands, flagsAndExits } from "../config/commands.ts";
 import { ConfigError } from "../config/error.ts";
 import { loadConfig } from "../config/load.ts";
 import type { Config } from "../config/options.ts";
@@ -20,12 +21,12 @@ const usage = `Usage: ssh-reset-exporter check [the flags of serve]
 
 What can an exporter started with these flags, as this user, see on this host? One line each for
 sources, collectors and causes; what is missing comes with the step that would grant it.
-Exit code 0: everything; 1: something is missing; 2: it could not look.
 
 Examples:
   sudo -u ssh-reset-exporter ssh-reset-exporter check
   ssh-reset-exporter check --path.rootfs=/host --path.procfs=/host/proc
-`;
+
+${flagsAndExits(commands.check)}`;
 
 /** Sources open and collectors' background work is done within this time, or they are reported as they are. */
 const patienceMs = 5_000;

@@ -1,5 +1,6 @@
 /** `diagnose`: walks the checklist over a past window on this host, or over a bundle, and says what happened. */
 import { collectorModules } from "../collectors/index.ts";
+import { commands, flagsAndExits } from "../config/commands.ts";
 import { ConfigError } from "../config/error.ts";
 import { loadConfig } from "../config/load.ts";
 import { BundleError, readBundle, saveBundle } from "../diagnose/bundle.ts";
@@ -25,23 +26,12 @@ Examples:
       Diagnose it elsewhere.
   ssh-reset-exporter diagnose --source.logfile=/mnt/old/auth.log --since 2026-11-20T03:00 --until 2026-11-20T05:00
 
-Flags:
-  --since=TIME          90m, 24h, 7d, 16:30, 2026-11-22T16:30 (this host's time), @1795354598. Default: 1h.
-  --until=TIME          The same. Default: now.
-  --peer=ADDRESS        Only connections of this peer, which counts as known.
-  --json                One JSON object.
-  --bundle=FILE         Save what was read, too.
-  --bundle.plain        Leave addresses, the host's name and the decisive log lines (with user names) in the bundle.
-  --from-bundle=FILE    Read a bundle instead of this host.
-  --help                Print this and end.
-
-Exit code: 0 if no cause was found on this host, 1 if one was, 2 if it could not look.
-`;
+${flagsAndExits(commands.diagnose)}`;
 
 /** Flags of this command; all others are those of serve. */
-const own = ["since", "until", "peer", "bundle", "from-bundle"] as const;
-const switches = ["json", "bundle.plain", "help"] as const;
-type Own = Partial<Record<(typeof own)[number], string>> & Partial<Record<(typeof switches)[number], true>>;
+export const valueFlags = ["since", "until", "peer", "bundle", "from-bundle"] as const;
+export const switches = ["json", "bundle.plain", "help"] as const;
+type Own = Partial<Record<(typeof valueFlags)[number], string>> & Partial<Record<(typeof switches)[number], true>>;
 
 export async function diagnose(args: readonly string[]): Promise<number> {
   try {
@@ -91,7 +81,7 @@ function split(args: readonly string[]): { readonly flags: Own; readonly rest: r
     if ((switches as readonly string[]).includes(name)) {
       if (value !== undefined) throw new ConfigError(`--${name} takes no value, got "${value}"`);
       flags[name] = true;
-    } else if ((own as readonly string[]).includes(name)) {
+    } else if ((valueFlags as readonly string[]).includes(name)) {
       const given = value ?? left.shift();
       if (given === undefined || given === "") throw new ConfigError(`--${name} needs a value; see diagnose --help`);
       if (flags[name] !== undefined) throw new ConfigError(`--${name} is given twice`);

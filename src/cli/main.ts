@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The command line: picks the command; each lives in a file of its own, and is loaded only when it is asked for. */
 import { setFlagsFromString } from "node:v8";
+import type { CommandName } from "../config/commands.ts";
 
 // V8 takes memory that an exporter on every host must not: with the first two it needs 95 MB, not 170, while it reads a
 // gigabyte of log. The young generation stays at 1 MB, too small to be worth the threads; the old one grows by half.
@@ -11,7 +12,7 @@ setFlagsFromString("--no-parallel-scavenge");
 type Command = (args: readonly string[]) => Promise<number>;
 
 /** `serve` is the default: flags alone start the exporter. */
-const commands: Readonly<Record<string, () => Promise<Command>>> = {
+const commands: Readonly<Record<CommandName, () => Promise<Command>>> = {
   serve: async () => (await import("./serve.ts")).serve,
   diagnose: async () => (await import("./diagnose.ts")).diagnose,
   audit: async () => (await import("./audit.ts")).audit,

@@ -1,36 +1,40 @@
 /** `observe`: what only root can set up for the exporter, in tables and trace instances of its own. */
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { commands, flagsAndExits } from "../config/commands.ts";
 import { loadRuleset } from "../observe/nft.ts";
 import { removalText, rulesetText } from "../observe/ruleset.ts";
 import { prepareInstance, removePreparedInstance } from "../sources/tcp-trace.ts";
 
-const usage = `usage: ssh-reset-exporter observe COMMAND [--sshd.port PORT]...
+const usage = `Usage: ssh-reset-exporter observe COMMAND [flags]
 
 install       load the nftables table that notes the TTLs of resets and of segments to sshd; it drops nothing
 show          print that table; "observe show | nft -f -" loads it by hand
 remove        remove it
 trace         prepare the trace instance that an exporter without privileges reads
-              [--path.tracefs PATH] [--group GROUP]
-trace-remove  remove it [--path.tracefs PATH]
-`;
+trace-remove  remove it
+
+${flagsAndExits(commands.observe)}`;
+
+/** As parseArgs takes them. */
+export const observeFlags = {
+  "sshd.port": { type: "string", multiple: true },
+  "path.tracefs": { type: "string", default: "/sys/kernel/tracing" },
+  group: { type: "string" },
+  help: { type: "boolean", short: "h" },
+} as const;
 
 export async function observe(args: readonly string[]): Promise<number> {
   try {
     const { values, positionals } = parseArgs({
       args: [...args],
       allowPositionals: true,
-      options: {
-        "sshd.port": { type: "string", multiple: true, default: ["22"] },
-        "path.tracefs": { type: "string", default: "/sys/kernel/tracing" },
-        group: { type: "string" },
-        help: { type: "boolean", short: "h" },
-      },
+      options: observeFlags,
     });
     const [command = "", ...others] = positionals;
     if (values.help === true) return say(usage);
     if (others.length > 0) return mistake(`unexpected "${others[0]}"`);
-    const ports = values["sshd.port"].map(portNumber);
+    const ports = (values["sshd.port"] ?? ["22"]).map(portNumber);
     return await run(command, ports, values["path.tracefs"], values.group);
   } catch (error) {
     if (error instanceof Mistake || (error instanceof TypeError && "code" in error)) return mistake(error.message);

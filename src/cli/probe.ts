@@ -1,6 +1,7 @@
 /** `ssh-reset-exporter probe`: looks at sshd from the client's side, and says where to look next. */
 import { performance } from "node:perf_hooks";
 import { parseArgs } from "node:util";
+import { commands, flagsAndExits } from "../config/commands.ts";
 import { ConfigError } from "../config/error.ts";
 import { type IdleResult, maximumIdleSeconds, probeIdle } from "../probe/idle.ts";
 import { Pace } from "../probe/pace.ts";
@@ -30,20 +31,23 @@ Examples:
   ssh-reset-exporter probe --idle 75 bastion.example.com
       Find out whether somebody cuts an idle connection within 75 s.
 
-Flags:
-  --repeat=N        Probe N times. Default: 1.
-  --mtu             Packets of growing size, in both directions.
-  --idle=SECONDS    Hold the connection in silence, at most ${maximumIdleSeconds} s: sshd ends it at LoginGraceTime (120 s).
-  --timeout=SECONDS For one connection, without --idle. Default: 10.
-  --interval=SECONDS  Between two connections to one address, at least 1. Default: 2.
-  -4, -6            Only IPv4, only IPv6.
-  --json            One JSON object a line.
-  --help            Print this and end.
-
-Exit code: 0 if all is well, 1 if a probe failed, 2 for a mistake on the command line.
+${flagsAndExits(commands.probe)}
 OpenSSH 9.8+ counts one second of penalty for every connection that does not log in, and refuses from 15 on: the
 interval lets each pass before the next comes.
 `;
+
+/** As parseArgs takes them. */
+export const probeFlags = {
+  repeat: { type: "string", default: "1" },
+  mtu: { type: "boolean", default: false },
+  idle: { type: "string" },
+  timeout: { type: "string", default: "10" },
+  interval: { type: "string", default: "2" },
+  ipv4: { type: "boolean", short: "4", default: false },
+  ipv6: { type: "boolean", short: "6", default: false },
+  json: { type: "boolean", default: false },
+  help: { type: "boolean", default: false },
+} as const;
 
 interface Settings {
   readonly targets: readonly Target[];
@@ -74,17 +78,7 @@ function parseSettings(args: readonly string[]): Settings | undefined {
   const { values, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,
-    options: {
-      repeat: { type: "string", default: "1" },
-      mtu: { type: "boolean", default: false },
-      idle: { type: "string" },
-      timeout: { type: "string", default: "10" },
-      interval: { type: "string", default: "2" },
-      ipv4: { type: "boolean", short: "4", default: false },
-      ipv6: { type: "boolean", short: "6", default: false },
-      json: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-    },
+    options: probeFlags,
   });
   if (values.help) return undefined;
   if (positionals.length === 0) throw new ConfigError("no target: probe HOST[:PORT]...");

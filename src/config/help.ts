@@ -1,4 +1,5 @@
 /** --help: what the command does, examples that work, every flag by group with its default. */
+import { commands, flagsAndExits } from "./commands.ts";
 import { type CollectorSwitch, type Option, optionTable } from "./options.ts";
 
 const intro = `Usage: ssh-reset-exporter [serve] [flags]
@@ -17,20 +18,13 @@ Examples:
       Check a configuration and end: exit code 0 if it is good, 2 if not.
 `;
 
-const commandFlags = `Command:
-  --config.file=PATH           YAML file with the same keys as the flags. Flags win. Read again on SIGHUP.
-  --config.check               Check the configuration and end.
-  --version                    Print the version and end.
-  --help                       Print this and end.
-`;
-
 export function helpText(collectors: readonly CollectorSwitch[]): string {
   const groups = new Map<string, string[]>();
   for (const [name, option] of optionTable(collectors)) {
     groups.set(option.group, [...(groups.get(option.group) ?? []), flagLine(name, option)]);
   }
   const sections = [...groups].map(([group, lines]) => `${group}:\n${lines.join("\n")}\n`);
-  return [intro, ...sections, commandFlags].join("\n");
+  return [intro, ...sections, flagsAndExits(commands.serve)].join("\n");
 }
 
 function flagLine(name: string, option: Option): string {
@@ -38,7 +32,8 @@ function flagLine(name: string, option: Option): string {
   const choices = option.type === "text" && option.choices ? ` One of ${option.choices.join(", ")}.` : "";
   const head = `  ${flag}`.padEnd(30);
   const gap = head.endsWith(" ") ? " " : `\n${" ".repeat(31)}`;
-  return `${head}${gap}${option.summary}${choices}${defaultNote(option)}`;
+  const stop = option.summary.endsWith(".") ? "" : ".";
+  return `${head}${gap}${option.summary}${stop}${choices}${defaultNote(option)}`;
 }
 
 function defaultNote(option: Option): string {

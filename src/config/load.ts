@@ -21,7 +21,7 @@ import { parseYaml } from "./yaml.ts";
 type Values = Map<string, OptionValue>;
 
 /** Flags that steer the command itself and have no place in the file. */
-const commandFlags = ["config.file", "config.check", "help", "version"] as const;
+export const commandFlags = ["config.file", "config.check", "help", "version"] as const;
 
 export interface CommandLine {
   readonly config: Config;
