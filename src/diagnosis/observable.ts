@@ -26,8 +26,8 @@ export const journalOrFiles: Observable = {
 };
 
 export const kernelLog: Observable = {
-  observable: source("kmsg", "journal"),
-  grant: "let it read the kernel's log: CAP_SYSLOG for /dev/kmsg, or group systemd-journal",
+  observable: source("kmsg", "journal", "logfile"),
+  grant: "let it read the kernel's log: CAP_SYSLOG for /dev/kmsg, group systemd-journal, or adm for kern.log",
 };
 
 export const resetEvents: Observable = {

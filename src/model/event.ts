@@ -219,10 +219,13 @@ export type UnitResult = (typeof unitResults)[number];
  * and cgroup; `oom.kill` is the `Killed process` line, which alone counts. `pid` joins the two.
  */
 export type OomEvent =
-  | { readonly kind: "oom.context"; readonly scope: OomScope; readonly pid: number; readonly sshdCgroup: boolean }
+  | { readonly kind: "oom.context"; readonly scope: OomScope; readonly pid: number; readonly cgroup: OomCgroup }
   | { readonly kind: "oom.kill"; readonly scope: OomScope; readonly pid: number; readonly victim: OomVictim };
 export const oomScopes = ["host", "cgroup"] as const;
 export type OomScope = (typeof oomScopes)[number];
+/** Whose control group the victim was in: sshd's own, a login's session, anybody else's or not told. */
+export const oomCgroups = ["sshd", "session", "other"] as const;
+export type OomCgroup = (typeof oomCgroups)[number];
 export type OomVictim = "sshd" | "sshd_session" | "other";
 
 /** What the kernel says about network, processes and files. `lowerBound` counts suppressed repeats. */

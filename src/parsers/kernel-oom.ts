@@ -3,9 +3,9 @@
  * Texts: mm/oom_kill.c (oom_kill_process, dump_oom_summary), mm/memcontrol.c. Process and control group names in these
  * lines are their owners' choice: everything is anchored at the end.
  */
-import type { Event, OomScope } from "../model/event.ts";
+import type { Event, OomCgroup, OomScope } from "../model/event.ts";
 import { isSshdProgram, sshdProcess } from "./process.ts";
-import { isSshdCgroup } from "./unit.ts";
+import { isSessionCgroup, isSshdCgroup } from "./unit.ts";
 import { noted, readPid, says } from "./wording.ts";
 
 export const kernelOom = [
@@ -51,7 +51,7 @@ export const kernelOom = [
     starts: ["Memory cgroup out of memory: Kill process "],
     read({ rest }) {
       const pid = readPid(/^(\d{1,7}) \(.{0,15}\) score \d{1,5} or sacrifice child$/s.exec(rest)?.[1] ?? "");
-      return pid === undefined ? undefined : { kind: "oom.context", scope: "cgroup", pid, sshdCgroup: false };
+      return pid === undefined ? undefined : { kind: "oom.context", scope: "cgroup", pid, cgroup: "other" };
     },
   }),
   says({
@@ -77,7 +77,12 @@ function context(rest: string): Event | undefined {
   const pid = readPid(tail?.[1] ?? "");
   if (tail === null || pid === undefined || !/^CONSTRAINT_[A-Z_]{1,20},/.test(rest)) return undefined;
   const scope: OomScope = rest.startsWith("CONSTRAINT_MEMCG,") ? "cgroup" : "host";
-  return { kind: "oom.context", scope, pid, sshdCgroup: isSshdCgroup(taskMemcg(rest)) };
+  return { kind: "oom.context", scope, pid, cgroup: owner(taskMemcg(rest)) };
+}
+
+function owner(path: string): OomCgroup {
+  if (isSshdCgroup(path)) return "sshd";
+  return isSessionCgroup(path) ? "session" : "other";
 }
 
 /** Empty where a control group's name makes the line ambiguous. */

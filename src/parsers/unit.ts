@@ -39,3 +39,8 @@ export function isSshdCgroup(path: string): boolean {
   if (path.includes("/user.slice/") || path.includes("/user@")) return false;
   return /\/system\.slice\/(?:system-sshd?\.slice\/)?(?:sshd?|sshd?@[^/]*)\.service(?:\/|$)/.test(path);
 }
+
+/** Whether a control group is that of a login, as systemd-logind makes it; what a user makes below it is not. */
+export function isSessionCgroup(path: string): boolean {
+  return /\/user\.slice\/user-\d{1,10}\.slice\/session-[A-Za-z0-9]{1,20}\.scope$/.test(path);
+}

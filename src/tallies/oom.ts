@@ -3,10 +3,18 @@
  * not seen (no access to the kernel's log), and always for systemd-oomd, of which the kernel says nothing.
  * Source: mm/oom_kill.c, systemd.resource-control(5), systemd-oomd.service(8).
  */
-import { type Event, type EventKind, type OomScope, type OomVictim, oomScopes } from "../model/event.ts";
+import {
+  type Event,
+  type EventKind,
+  type OomCgroup,
+  type OomScope,
+  type OomVictim,
+  oomCgroups,
+  oomScopes,
+} from "../model/event.ts";
 import type { MetricDef, Sample } from "../model/metric.ts";
 import type { LogRecord } from "../model/record.ts";
-import { amount, anything, flag, list, object, oneOf, orNull, time, whole } from "../model/saved.ts";
+import { amount, anything, list, object, oneOf, orNull, time, whole } from "../model/saved.ts";
 import { Counters } from "./counters.ts";
 import type { Tally } from "./tally.ts";
 
@@ -28,7 +36,7 @@ interface Context {
   readonly timeMs: number;
   readonly pid: number;
   readonly scope: OomScope;
-  readonly sshdCgroup: boolean;
+  readonly cgroup: OomCgroup;
 }
 
 export class OomTally implements Tally {
@@ -44,13 +52,13 @@ export class OomTally implements Tally {
   handle(event: Event, record: LogRecord): void {
     const { timeMs, count } = record;
     if (event.kind === "oom.context") {
-      const { pid, scope, sshdCgroup } = event;
-      this.#contexts = [...this.#contexts.slice(1 - pendingKept), { timeMs, pid, scope, sshdCgroup }];
+      const { pid, scope, cgroup } = event;
+      this.#contexts = [...this.#contexts.slice(1 - pendingKept), { timeMs, pid, scope, cgroup }];
     } else if (event.kind === "oom.kill") {
       const context = this.#contexts.find(
         ({ pid, timeMs: at }) => pid === event.pid && Math.abs(timeMs - at) <= contextMs,
       );
-      const victim: OomVictim = event.victim === "other" && context?.sshdCgroup ? "sshd_session" : event.victim;
+      const victim = victimIn(context?.cgroup, event.victim);
       this.#kills.add(count, victim, context?.scope ?? event.scope);
       if (victim === "other") return;
       this.#kernelMs = timeMs;
@@ -90,7 +98,10 @@ export class OomTally implements Tally {
   restore(saved: unknown): void {
     const state = object({
       kills: anything,
-      contexts: list(object({ timeMs: time, pid: whole, scope: oneOf(oomScopes), sshdCgroup: flag }), pendingKept),
+      contexts: list(
+        object({ timeMs: time, pid: whole, scope: oneOf(oomScopes), cgroup: oneOf(oomCgroups) }),
+        pendingKept,
+      ),
       kernelMs: orNull(time),
       pending: list(object({ timeMs: time, deadlineMs: amount }), pendingKept),
       awakeMs: amount,
@@ -101,6 +112,12 @@ export class OomTally implements Tally {
     this.#pending = state.pending;
     this.#awakeMs = state.awakeMs;
   }
+}
+
+/** All processes of sshd have one name before 9.8: in a login's session it is that login's. What is in sshd's own group is a connection's. */
+function victimIn(cgroup: OomCgroup | undefined, victim: OomVictim): OomVictim {
+  if (cgroup === "sshd") return victim === "other" ? "sshd_session" : victim;
+  return cgroup === "session" && victim === "sshd" ? "sshd_session" : victim;
 }
 
 export const oomMetrics = [oomKills];

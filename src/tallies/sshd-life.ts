@@ -167,7 +167,7 @@ export class SshdLifeTally implements Tally {
         else if (event.pid !== this.#listenerPid) this.#wait(this.#unnamedCrashes, timeMs);
         return;
       case "oom.context":
-        if (event.sshdCgroup) this.#oomPids = [...this.#oomPids.slice(-63), event.pid];
+        if (event.cgroup === "sshd") this.#oomPids = [...this.#oomPids.slice(-63), event.pid];
         return;
       case "oom.kill":
         if (event.victim !== "other" || this.#oomPids.includes(event.pid)) this.#oomMs = timeMs;

@@ -215,14 +215,14 @@ describe("a crafted kernel line", () => {
         kind: "oom.context",
         scope: "cgroup",
         pid: 77,
-        sshdCgroup: false,
+        cgroup: "other",
       });
     }
   });
 
   it("a process name changes neither the pid nor the victim", () => {
     for (const name of ["x,pid=1,uid=0", "sshd) total-vm:", "sshd,pid=1", "(sshd)", ") (sshd"]) {
-      expect(context("/system.slice/x.service", name), name).to.include({ pid: 77, sshdCgroup: false });
+      expect(context("/system.slice/x.service", name), name).to.include({ pid: 77, cgroup: "other" });
       const line = `Out of memory: Killed process 77 (${name}) total-vm:1kB, anon-rss:1kB, file-rss:1kB, shmem-rss:0kB, UID:1000 pgtables:1kB oom_score_adj:0`;
       expect(parse(from("kmsg", "kernel", line)), name).to.deep.equal({
         kind: "oom.kill",

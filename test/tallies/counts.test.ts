@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import type { DropLimit, Event, SshdDropTotal } from "../../src/model/event.ts";
+import type { DropLimit, Event, OomCgroup, SshdDropTotal } from "../../src/model/event.ts";
 import { Ledger, tallyMetrics } from "../../src/tallies/index.ts";
 import { countsAfter, ledgerAfter, type Step } from "./events.ts";
 import { counted } from "./replay.ts";
@@ -83,7 +83,12 @@ describe("OOM kills", () => {
   });
 
   it("take scope and cgroup from the context line with the same pid", () => {
-    const context = (pid: number): Event => ({ kind: "oom.context", scope: "cgroup", pid, sshdCgroup: true });
+    const context = (pid: number, cgroup: OomCgroup = "sshd"): Event => ({
+      kind: "oom.context",
+      scope: "cgroup",
+      pid,
+      cgroup,
+    });
     expect(
       countsAfter([
         [0, context(7)],
@@ -96,6 +101,20 @@ describe("OOM kills", () => {
         [0, kill("other")],
       ]),
     ).to.deep.equal({ "oom_kills other host": 1 });
+    expect(
+      countsAfter([
+        [0, context(7, "session")],
+        [0, kill("sshd")],
+      ]),
+      "before 9.8 a session's process is named as the listener is",
+    ).to.deep.equal({ "oom_kills sshd_session cgroup": 1 });
+    expect(
+      countsAfter([
+        [0, context(7, "session")],
+        [0, kill("other")],
+      ]),
+      "what a user runs",
+    ).to.deep.equal({ "oom_kills other cgroup": 1 });
   });
 
   it("count systemd's message only where the kernel's line was not seen", () => {

@@ -41,7 +41,7 @@ const event: fc.Arbitrary<Event> = fc.oneof(
     { kind: "kernel.conntrack_full" },
     { kind: "kernel.suppressed", count: 7 },
     { kind: "kernel.link", interface: "eth0", up: false },
-    { kind: "oom.context", scope: "cgroup", pid: 11, sshdCgroup: true },
+    { kind: "oom.context", scope: "cgroup", pid: 11, cgroup: "sshd" },
     { kind: "oom.kill", scope: "host", pid: 11, victim: "other" },
   ),
   fc
