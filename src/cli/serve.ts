@@ -75,13 +75,11 @@ async function start(config: Config, log: Log): Promise<Service> {
   const app = createApp({
     gates: web === undefined ? [] : [clientCertificate(web), basicAuth(() => web.current.users)],
     headers: () => web?.current.headers ?? {},
-    routes: {
-      "/probe": probeHandler({
-        allow: config["probe.allow"].map(allowEntry),
-        identification: identificationFor(version),
-        onRefused: (target, reason) => log.debug({ target, reason }, "a probe was refused"),
-      }),
-    },
+    probe: probeHandler({
+      allow: config["probe.allow"].map(allowEntry),
+      identification: identificationFor(version),
+      onRefused: (target, reason) => log.debug({ target, reason }, "a probe was refused"),
+    }),
     telemetryPath: config["web.telemetry-path"],
     expose: (format, collect) => exporter.expose(format, collect),
     status: () => exporter.status(),

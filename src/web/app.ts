@@ -6,6 +6,7 @@ import { gzipSync } from "node:zlib";
 import express, { type Express, type NextFunction, type Request, type Response } from "express";
 import { contentTypes, type Format, negotiate } from "../metrics/exposition.ts";
 import type { ChecklistReport } from "../model/checklist.ts";
+import { pages } from "./pages.ts";
 import { refreshScript, styleSheet } from "./status-assets.ts";
 import { type Status, statusPage } from "./status-page.ts";
 
@@ -25,8 +26,8 @@ export interface Site {
   readonly gates: readonly express.Handler[];
   /** Headers of every answer, beside and above our own. */
   headers(): Readonly<Record<string, string>>;
-  /** Further pages, such as /probe. */
-  readonly routes?: Readonly<Record<string, express.Handler>>;
+  /** `/probe`. */
+  readonly probe: express.Handler;
 }
 
 /** `?collect[]=` names a collector that does not exist or is off. */
@@ -58,17 +59,10 @@ export function createApp(site: Site): Express {
     const reason = site.notReady();
     plain(response, reason === undefined ? 200 : 503, reason ?? "ssh-reset-exporter is ready.");
   });
-  for (const [path, handler] of Object.entries(site.routes ?? {})) app.get(path, handler);
+  app.get("/probe", site.probe);
   app.use((_request, response) => {
-    const pages = [
-      "/",
-      site.telemetryPath,
-      "/api/v1/diagnosis",
-      "/-/healthy",
-      "/-/ready",
-      ...Object.keys(site.routes ?? {}),
-    ];
-    plain(response, 404, `Not found. There are: ${pages.join(", ")}`);
+    const paths = pages(site.telemetryPath).map(({ path }) => path);
+    plain(response, 404, `Not found. There are: ${paths.join(", ")}`);
   });
   app.use((error: Error & { status?: number }, request: Request, response: Response, next: NextFunction) => {
     if (response.headersSent) return next(error);

@@ -5,6 +5,7 @@ import { gunzipSync } from "node:zlib";
 import { expect } from "chai";
 import type { ChecklistReport } from "../../src/model/checklist.ts";
 import { acceptsGzip, createApp, type Site, UnknownCollector } from "../../src/web/app.ts";
+import { pages } from "../../src/web/pages.ts";
 
 interface Answer {
   readonly status: number;
@@ -41,6 +42,9 @@ describe("web/app", () => {
     }),
     checklist: () => emptyReport,
     notReady: () => ready,
+    probe: (_request, response) => {
+      response.send("probed\n");
+    },
     onError: (error) => errors.push((error as Error).message),
   };
 
@@ -107,8 +111,15 @@ describe("web/app", () => {
     const answer = await get("/metrics/");
     expect([answer.status, answer.body.toString()]).to.deep.equal([
       404,
-      "Not found. There are: /, /metrics, /api/v1/diagnosis, /-/healthy, /-/ready\n",
+      "Not found. There are: /, /metrics, /api/v1/diagnosis, /-/healthy, /-/ready, /probe\n",
     ]);
+  });
+
+  it("answers every page of the list, and of no other but their assets", async () => {
+    const listed = pages("/metrics").map(({ path }) => path);
+    for (const path of listed) expect((await get(path)).status, path).to.equal(200);
+    const answered = createApp(site).router.stack.flatMap(({ route }) => (route === undefined ? [] : [route.path]));
+    expect(answered).to.have.members([...listed, "/style.css", "/refresh.js"]);
   });
 
   it("answers 405 with the methods that are allowed", async () => {

@@ -25,6 +25,7 @@ export async function serve(first: Scene): Promise<Served> {
     status: () => shown.status,
     checklist: () => shown.report,
     notReady: () => undefined,
+    probe: (_request, response) => response.end(),
     onError: (error) => {
       throw error;
     },
