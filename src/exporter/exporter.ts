@@ -28,6 +28,7 @@ import { Committer } from "./committer.ts";
 import { Counting, type CountingOptions } from "./counting.ts";
 import { Judging, judgeIntervalMs } from "./judging.ts";
 import { learnKnownPeers } from "./learn-known-peers.ts";
+import { ownNetNamespace } from "./net-namespace.ts";
 import { openSources, planSources, type SourcePlan } from "./open-sources.ts";
 import { peersHashKey } from "./peers-hash-key.ts";
 import { processSamples } from "./process-samples.ts";
@@ -225,6 +226,7 @@ export class Exporter {
       onBrokenRecord: (error, source) =>
         this.#log.error({ source, error: String(error) }, "a record was skipped; this is a bug"),
       ledger: {
+        netNamespace: ownNetNamespace(this.#paths.procfs),
         kernelVisible: () => this.#source("tcp_trace")?.status().up === true,
         idleMsOf: (address, port) => this.#sockets.idleMsOf(address, port, Date.now()),
         peers: {

@@ -230,7 +230,8 @@ export type OomVictim = "sshd" | "sshd_session" | "other";
 
 /** What the kernel says about network, processes and files. `lowerBound` counts suppressed repeats. */
 export type KernelEvent =
-  | { readonly kind: "kernel.conntrack_full" }
+  /** `netNamespace`: inode of the network namespace whose table it is; older kernels do not tell. */
+  | { readonly kind: "kernel.conntrack_full"; readonly netNamespace?: number }
   | { readonly kind: "kernel.tcp_memory"; readonly what: "memory" | "orphans" }
   | { readonly kind: "kernel.syn_flood"; readonly port: number }
   | { readonly kind: "kernel.neighbour_overflow" }

@@ -13,10 +13,11 @@ export const kernelNetwork = [
     versions: "2.6+",
     origin: "net/netfilter/nf_conntrack_core.c __nf_conntrack_alloc",
     starts: ["nf_conntrack: ", "ip_conntrack: "],
-    read: ({ rest }) =>
-      /^(?:nf_conntrack: )?table full(?: in netns \d{1,20})?, dropping packet\.?$/.test(rest)
-        ? { kind: "kernel.conntrack_full" }
-        : undefined,
+    read({ rest }) {
+      const found = /^(?:nf_conntrack: )?table full(?: in netns (\d{1,10}))?, dropping packet\.?$/.exec(rest);
+      if (found === null) return undefined;
+      return { kind: "kernel.conntrack_full", ...(found[1] !== undefined && { netNamespace: Number(found[1]) }) };
+    },
   }),
   says({
     id: "conntrack-detail",

@@ -36,6 +36,8 @@ export interface LedgerOptions {
   readonly kernelVisible?: () => boolean;
   /** Time since the last segment received from a peer; undefined where sockets are not watched. */
   readonly idleMsOf?: (address: string, port: number) => number | undefined;
+  /** Inode of the network namespace that sshd serves; undefined: the kernel's lines about any of them count. */
+  readonly netNamespace?: number | undefined;
   /** Connections kept at most, 50,000 unless told. */
   readonly capacity?: number;
 }
@@ -97,7 +99,7 @@ export class Ledger {
       resets: new ResetTally(peers, () => connections.sessionAddresses(), kernelVisible),
       idle: new IdleTally(),
       oom: new OomTally(),
-      kernel: new KernelTally(),
+      kernel: new KernelTally(options.netNamespace),
       flows: new FlowTally(peers),
     };
     this.#endTallies = Object.values(this.#tallies).filter((tally) => tally.ended !== undefined);

@@ -17,7 +17,8 @@ export const conntrackFull: MetricDef = {
   name: "sshreset_conntrack_table_full_total",
   help:
     "New connections dropped because the connection tracking table was full, from the kernel's log, with the suppressed " +
-    "repeats that net_ratelimit reports within 10 s of such a line (they may include other network messages). A lower bound.",
+    "repeats that net_ratelimit reports within 10 s of such a line (they may include other network messages). A lower bound. Of " +
+    "other network namespaces' tables, which newer kernels name, nothing is counted.",
   type: "counter",
   labels: [],
 };
@@ -98,14 +99,25 @@ export class KernelTally implements Tally {
     fileMax: new Counters(fileMax),
     hungTasks: new Counters(hungTasks),
   };
+  readonly #netNamespace: number | undefined;
   #conntrackFullMs = Number.NEGATIVE_INFINITY;
   /** Suppressed lines that no table full line is near to yet: the kernel prints their number before the next one. */
   #suppressed: { timeMs: number; count: number } | undefined;
+
+  /** `netNamespace`: inode of the network namespace that is watched; undefined counts every one's. */
+  constructor(netNamespace?: number) {
+    this.#netNamespace = netNamespace;
+  }
 
   handle(event: Event, { timeMs, count }: LogRecord): void {
     const counters = this.#counters;
     switch (event.kind) {
       case "kernel.conntrack_full":
+        if (this.#isForeign(event.netNamespace)) {
+          // So are the suppressed lines that were told before it.
+          this.#suppressed = undefined;
+          return;
+        }
         counters.conntrackFull.add(count);
         this.#conntrackFullMs = timeMs;
         if (this.#suppressed && timeMs - this.#suppressed.timeMs <= suppressedWindowMs) {
@@ -143,6 +155,11 @@ export class KernelTally implements Tally {
         counters.hungTasks.add(count);
         return;
     }
+  }
+
+  /** The ring buffer is the machine's: the table may be a container's, or that of the host around this one. */
+  #isForeign(netNamespace: number | undefined): boolean {
+    return netNamespace !== undefined && this.#netNamespace !== undefined && netNamespace !== this.#netNamespace;
   }
 
   samples(): Sample[] {

@@ -167,6 +167,23 @@ describe("kernel lines", () => {
     expect(fullAfter([0, suppressed(7)])).to.equal(undefined);
   });
 
+  it("count a full table of this host's network namespace only, where the kernel tells which", () => {
+    const own = { netNamespace: 4026531840 };
+    const table = (netNamespace?: number): Event => ({
+      kind: "kernel.conntrack_full",
+      ...(netNamespace !== undefined && { netNamespace }),
+    });
+    const steps: Step[] = [
+      [0, table(4026531840)],
+      [1, suppressed(20)],
+      [20, suppressed(300)],
+      [21, table(4026532246)],
+      [22, table()],
+    ];
+    expect(countsAfter(steps, own)["conntrack_table_full"]).to.equal(22);
+    expect(countsAfter(steps)["conntrack_table_full"], "in a namespace that is not known").to.equal(323);
+  });
+
   it("count a repeated record as often as it was said", () => {
     expect(fullAfter([0, full, { count: 4 }])).to.equal(4);
   });
