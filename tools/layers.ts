@@ -24,7 +24,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   "flow-logs": ["model"],
   tallies: ["model", "connections"],
   web: ["model", "config", "metrics", "probe"],
-  kit: ["model", "config", "metrics", "collectors", "tallies", "parsers", "probe", "diagnosis"],
+  kit: ["model", "config", "metrics", "collectors", "tallies", "parsers", "probe", "diagnosis", "web"],
 };
 const folders = [...Object.keys(layers), "exporter", "cli"];
 

@@ -1,4 +1,4 @@
-/** `npm run kit`: writes the generated files. Everything else in src/kit is pure. */
+/** `npm run kit`: writes the generated files. All else in src/kit but release.ts is pure. */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
@@ -7,6 +7,7 @@ import { alertFiles } from "./alert-files.ts";
 import { dashboardFiles } from "./dashboards/dashboard-files.ts";
 import { docFiles } from "./doc-files.ts";
 import { readSampleFile, type Sample } from "./message-samples.ts";
+import { writeRelease } from "./release.ts";
 import { runbookHeads, withHead } from "./runbooks.ts";
 import { defaultSettings, withThresholds } from "./settings.ts";
 
@@ -18,6 +19,7 @@ const usage = `usage: npm run kit -- [options]
   --runbook-base URL   where the runbooks are served
   --dashboard-base URL where Grafana is
   --time-scale N       windows and waiting times divided by N: for tests only
+  --release            take the public interface as that of package.json's version: docs/releases/
 `;
 
 try {
@@ -30,10 +32,12 @@ try {
       "runbook-base": { type: "string", default: defaultSettings.runbookBase },
       "dashboard-base": { type: "string", default: defaultSettings.dashboardBase },
       "time-scale": { type: "string", default: "1" },
+      release: { type: "boolean" },
       help: { type: "boolean" },
     },
   });
   if (values.help) process.stdout.write(usage);
+  else if (values.release) writeRelease();
   else {
     const timeScale = Number(values["time-scale"]);
     if (!(timeScale >= 1)) throw new Error(`--time-scale: "${values["time-scale"]}" is not a number of 1 or more`);
