@@ -12,6 +12,7 @@ import { memoryEvents, parseProcCgroup, readCgroup } from "./cgroup.ts";
 import { isDenied, isGone, quote, readKernelFile } from "./kernel-file.ts";
 import { allListenedOn, configPathOf, findSshdPorts, parseListenerTitle, stillListening } from "./sshd-process.ts";
 import { builtInSettings, parseConfigLines, readSshdConfig, type SshdSettings, settingsOf } from "./sshd-settings.ts";
+import { SshdVersion } from "./sshd-version.ts";
 
 const settingsEveryMs = 300_000;
 const processEveryMs = 60_000;
@@ -37,6 +38,12 @@ export const sshd: CollectorModule = {
   summary: "sshd: listening, open files, tasks, control group, and the limits of its configuration",
   enabled: true,
   metrics: [
+    {
+      name: "sshreset_sshd_info",
+      help: "Always 1: the release of OpenSSH whose sshd is installed, as the program itself names it.",
+      type: "gauge",
+      labels: ["version"],
+    },
     gauge("sshd_up", "1 if something listens on every port of sshd."),
     gauge("sshd_open_files", "Open files of sshd's listening process."),
     gauge("sshd_open_files_limit", "Most open files that sshd's listening process may have (soft limit)."),
@@ -112,6 +119,8 @@ function createSshd({ paths, nowMs, sshdPorts }: CollectorContext): Collector {
   const settings = new Repeated(settingsEveryMs, nowMs, async (signal) =>
     readSettings(paths, (await findSshdPorts(paths, sshdPorts())).pid, signal),
   );
+  const installed = new SshdVersion(paths.rootfs);
+  const version = new Repeated(settingsEveryMs, nowMs, async () => installed.read());
   return {
     read() {
       const found = listener.result.state === "ok" ? listener.result.value : undefined;
@@ -121,6 +130,8 @@ function createSshd({ paths, nowMs, sshdPorts }: CollectorContext): Collector {
       if (pid !== undefined && certain.length === 0) void listener.once();
       const up = isUp(paths.procfs, sshdPorts(), certain);
       const samples: Sample[] = [{ name: "sshreset_sshd_up", value: up ? 1 : 0 }];
+      if (version.result.state === "ok" && version.result.value !== undefined)
+        samples.push({ name: "sshreset_sshd_info", labels: { version: version.result.value }, value: 1 });
       const missing: Missing[] = [];
       const errors: string[] = [];
       if (pid !== undefined) {
@@ -137,11 +148,12 @@ function createSshd({ paths, nowMs, sshdPorts }: CollectorContext): Collector {
         samples.push(...settingSamples(settings.result.value));
         missing.push(...settings.result.value.missing);
       }
-      for (const { result } of [listener, settings]) if (result.state === "failed") errors.push(result.error.message);
+      for (const { result } of [listener, settings, version])
+        if (result.state === "failed") errors.push(result.error.message);
       return { status: "ok", samples, missing, errors };
     },
     async run(signal) {
-      await Promise.all([listener.run(signal), settings.run(signal)]);
+      await Promise.all([listener.run(signal), settings.run(signal), version.run(signal)]);
     },
   };
 }

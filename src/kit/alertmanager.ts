@@ -1,5 +1,5 @@
 /**
- * Alertmanager's part: routes by severity and cause, one group per host, inhibition from the catalogue. Shipped as a whole
+ * Alertmanager's part: routes by severity and cause, one group per host, inhibition from the catalogue and by the fleet. Shipped as a whole
  * configuration whose parts can be copied into another one.
  */
 
@@ -7,6 +7,8 @@ import type { Cause, CauseId } from "../diagnosis/cause.ts";
 import { symptom } from "../diagnosis/symptom.ts";
 import { resetPhases } from "../diagnosis/unexplained.ts";
 import { phases } from "../model/connection.ts";
+import { blindHostAlerts, type FleetId, lostHostCauses, rolloutHostAlert } from "./fleet.ts";
+import { fleetLabels } from "./fleet-labels.ts";
 import type { KitSettings } from "./settings.ts";
 
 interface InhibitRule {
@@ -15,24 +17,58 @@ interface InhibitRule {
   readonly equal: readonly string[];
 }
 
-/** A label that both sides lack counts as equal: each one of `equal` must be there on both. */
-const equal = ["job", "instance"];
-const present = equal.map((label) => `${label}=~".+"`);
+const { cluster, network, loadBalancer } = fleetLabels;
 
 export function inhibitRules(causes: readonly Cause[]): readonly InhibitRule[] {
   const byCause = causes.flatMap(({ id }) => {
     const targets = followers(causes, id);
-    return targets.length === 0 ? [] : [inhibit(`cause="${id}"`, `cause=~"${targets.join("|")}"`)];
+    return targets.length === 0 ? [] : onHost(`cause="${id}"`, `cause=~"${targets.join("|")}"`);
   });
   const always = causes.filter(explainsAll).map(({ id }) => id);
-  return [...byCause, inhibit(`cause=~"${always.join("|")}"`, `cause="${symptom.id}"`)];
+  return [...byCause, ...onHost(`cause=~"${always.join("|")}"`, `cause="${symptom.id}"`), ...byFleet];
 }
 
-const inhibit = (source: string, target: string): InhibitRule => ({
-  source_matchers: [source, ...present],
-  target_matchers: [target, ...present],
-  equal,
-});
+/** What many hosts have at once explains what each of them has. */
+const byFleet: readonly InhibitRule[] = [
+  ...onNetwork("fleet_network", `cause=~"${lostHostCauses.join("|")}"`),
+  ...onBalancer("fleet_balancer", `cause=~"${lostHostCauses.join("|")}"`),
+  ...onHost(`alertname="${rolloutHostAlert}"`, 'cause="sshd_crash"'),
+  ...onNetwork("fleet_blind", `alertname=~"${blindHostAlerts.join("|")}"`),
+];
+
+function onHost(source: string, target: string): InhibitRule[] {
+  const host = ["job", "instance"];
+  return [inhibit(source, target, [cluster, ...host]), inhibit(source, target, host, [cluster])];
+}
+
+/** By cluster and network; in a fleet that labels only one of the two, by that. */
+function onNetwork(id: FleetId, target: string): InhibitRule[] {
+  const source = `cause="${id}"`;
+  return [
+    inhibit(source, target, [cluster, network]),
+    inhibit(source, target, [network], [cluster]),
+    inhibit(source, target, [cluster], [network]),
+  ];
+}
+
+function onBalancer(id: FleetId, target: string): InhibitRule[] {
+  const source = `cause="${id}"`;
+  return [inhibit(source, target, [cluster, loadBalancer]), inhibit(source, target, [loadBalancer], [cluster])];
+}
+
+/**
+ * A label that both sides lack counts as equal: each one of `equal` must be there on both, and what the fleet does not
+ * have must be missing on both.
+ */
+function inhibit(
+  source: string,
+  target: string,
+  equal: readonly string[],
+  missing: readonly string[] = [],
+): InhibitRule {
+  const labels = [...equal.map((label) => `${label}=~".+"`), ...missing.map((label) => `${label}=""`)];
+  return { source_matchers: [source, ...labels], target_matchers: [target, ...labels], equal };
+}
 
 /** Every cause that follows from this one, over any number of steps. */
 export function followers(causes: readonly Cause[], id: CauseId): readonly CauseId[] {
@@ -64,14 +100,15 @@ export function alertmanagerConfig({ causes, timeScale }: KitSettings): unknown 
       receiver: "ssh-reset-nobody",
       routes: [
         {
-          matchers: ['alertname=~"Sshd.+|SshReset.+|SshKnownPeersReset"'],
+          matchers: ['alertname=~"Sshd.+|SshReset.+|SshKnownPeersReset|SshFleet.+"'],
           receiver: "ssh-reset-notify",
-          group_by: ["job", "instance"],
+          group_by: [cluster, "job", "instance"],
           group_wait: scaled(45),
           group_interval: scaled(120),
           repeat_interval: timeScale === 1 ? "12h" : "1h",
           routes: [
             { matchers: ['severity="info"'], receiver: "ssh-reset-nobody" },
+            ...fleetRoutes,
             { matchers: ['severity="critical"', `cause=~"${network.join("|")}"`], receiver: "ssh-reset-network" },
             { matchers: ['severity="critical"'], receiver: "ssh-reset-page" },
           ],
@@ -88,6 +125,19 @@ export function alertmanagerConfig({ causes, timeScale }: KitSettings): unknown 
     templates: ["templates/*.tmpl"],
   };
 }
+
+/** One page for each network, balancer or rollout. */
+const fleetRoutes = (
+  [
+    ['cause=~"fleet_network|fleet_balancer"', "ssh-reset-network"],
+    ['cause="fleet_rollout"', "ssh-reset-page"],
+    ['cause="fleet_blind"', "ssh-reset-notify"],
+  ] as const
+).map(([matcher, receiver]) => ({
+  matchers: [matcher],
+  receiver,
+  group_by: ["alertname", ...Object.values(fleetLabels)],
+}));
 
 /** Places to begin: change who is told and how, keep the templates. */
 const email = (to: string) => ({

@@ -7,6 +7,7 @@ import { type Condition, type Leaf, leaves, or, type Thresholds } from "../diagn
 import { symptom } from "../diagnosis/symptom.ts";
 import { type Dialect, duration, leftSide, toPromql } from "../diagnosis/to-promql.ts";
 import { dashboardUrl, uids } from "./dashboards/uids.ts";
+import { fleetLabels } from "./fleet-labels.ts";
 import type { KitSettings } from "./settings.ts";
 
 type Annotations = Readonly<Record<string, string>>;
@@ -37,13 +38,14 @@ export function symptomAnnotations(settings: KitSettings): Annotations {
   };
 }
 
-/** Every series of one exporter; filled by `query`. */
-export const sameHost = "job=%q,instance=%q";
+/** Every series of one exporter; filled by `query`. A store of many clusters may know the same address twice. */
+export const sameHost = `job=%q,instance=%q,${fleetLabels.cluster}=%q`;
 
 /** A Go template pipeline that gives the vector of a query on the alert's own host. */
 export function query(promql: string): string {
   const hosts = promql.split(sameHost).length - 1;
-  return `printf \`${promql}\` ${Array.from({ length: hosts }, () => "$labels.job $labels.instance").join(" ")} | query`;
+  const labels = `$labels.job $labels.instance $labels.${fleetLabels.cluster}`;
+  return `printf \`${promql}\` ${Array.from({ length: hosts }, () => labels).join(" ")} | query`;
 }
 
 /** What holds of the evidence, as sentences with numbers. The same number with two thresholds is told once. */

@@ -1,5 +1,5 @@
 /** Alerts about the kit itself: whoever trusts the pages must know when they can no longer come. */
-import { duration, hostLabels } from "../diagnosis/to-promql.ts";
+import { duration } from "../diagnosis/to-promql.ts";
 import { dashboardUrl, uids } from "./dashboards/uids.ts";
 import type { AlertRule } from "./rules.ts";
 import type { KitSettings } from "./settings.ts";
@@ -31,7 +31,7 @@ export function exporterRules(settings: KitSettings): AlertRule[] {
 }
 
 function exporterAlerts(settings: KitSettings): readonly ExporterAlert[] {
-  const { matchers } = settings;
+  const { matchers, hostLabels } = settings;
   const own = (metric: string): string => (matchers === "" ? metric : `${metric}{${matchers}}`);
   const over = (metric: string, seconds: number): string => `${own(metric)}[${duration(seconds, settings)}]`;
   const lag = "sshreset_source_lag_bytes";

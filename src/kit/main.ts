@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { parse } from "yaml";
 import { alertFiles } from "./alert-files.ts";
+import { chartFiles } from "./chart-files.ts";
 import { dashboardFiles } from "./dashboards/dashboard-files.ts";
 import { docFiles } from "./doc-files.ts";
 import { readSampleFile, type Sample } from "./message-samples.ts";
@@ -52,7 +53,7 @@ try {
     const settings =
       values.thresholds === undefined ? plain : withThresholds(plain, parse(readFileSync(values.thresholds, "utf8")));
     const copied = [...alertFiles(settings), ...dashboardFiles(settings)];
-    const files = values.out === "." ? [...copied, ...docFiles(readSamples())] : copied;
+    const files = values.out === "." ? [...copied, ...chartFiles(copied), ...docFiles(readSamples())] : copied;
     for (const [path, text] of files) write(join(values.out, path), text);
     if (values.out === ".") writeRunbooks();
   }

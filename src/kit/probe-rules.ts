@@ -3,7 +3,7 @@
  * of their own, whose `instance` is the target. A reset in the handshake that the target's own exporter proves not to
  * have sent came from between; both sides are joined by the host's name, `instance` without its port.
  */
-import { duration, hostLabels } from "../diagnosis/to-promql.ts";
+import { duration } from "../diagnosis/to-promql.ts";
 import { handshakePhases } from "../probe/handshake.ts";
 import { failures, probePhases } from "../probe/session.ts";
 import { meaningOf } from "../probe/verdict.ts";
@@ -21,6 +21,7 @@ export function probeRules(settings: KitSettings): (RecordingRule | AlertRule)[]
 }
 
 export function probeAlerts(settings: KitSettings): AlertRule[] {
+  const { hostLabels } = settings;
   const runbook = (alert: string): string => `${settings.runbookBase}/${alert}.md`;
   return [
     {
@@ -59,7 +60,7 @@ const selector = (metric: string, ...matchers: readonly string[]): string => {
 
 /** The failure of now, where no probe succeeded for minutes: at least two of them. */
 function failing(settings: KitSettings, ...matchers: readonly string[]): string {
-  const { probeMatchers } = settings;
+  const { probeMatchers, hostLabels } = settings;
   const successes = `${selector("probe_success", probeMatchers)}[${duration(failingSeconds, settings)}]`;
   return [
     `${selector("sshreset_probe_failure", probeMatchers, ...matchers)} == 1`,
@@ -73,6 +74,7 @@ function failing(settings: KitSettings, ...matchers: readonly string[]): string 
  * without trace events proves nothing: its resets cannot be seen.
  */
 function resetOnPath(settings: KitSettings): string {
+  const { hostLabels } = settings;
   const own = (metric: string, ...matchers: readonly string[]): string =>
     selector(metric, settings.matchers, ...matchers);
   const some = (metric: string, ...matchers: readonly string[]): string =>

@@ -1,14 +1,16 @@
 /**
  * Prometheus rules from the catalogue: in one group, in this order, evidence of each cause, what it explains, one alert
- * per cause, the symptom; in a second group alerts about the exporter itself. Plain rule groups, as Mimir and Thanos
+ * per cause, the symptom; in further groups alerts about the exporter itself and on probes. Plain rule groups, as Mimir and Thanos
  * Rule take them. Prometheus 2.42 and newer.
  */
 import type { Cause } from "../diagnosis/cause.ts";
 import { memorySeconds, symptom, trailSeconds } from "../diagnosis/symptom.ts";
-import { duration, hostLabels, toPromql } from "../diagnosis/to-promql.ts";
+import { duration, toPromql } from "../diagnosis/to-promql.ts";
 import { endThresholds, explaining, late, outside, symptomForSeconds } from "../diagnosis/unexplained.ts";
 import { causeAnnotations, symptomAnnotations } from "./annotations.ts";
 import { exporterRules } from "./exporter-rules.ts";
+import { fleetFacts, fleetGroup } from "./fleet.ts";
+import { bool, evidence, firing, held, unexplained } from "./host-records.ts";
 import { probeRules } from "./probe-rules.ts";
 import type { KitSettings } from "./settings.ts";
 
@@ -30,43 +32,47 @@ export interface RuleGroup {
   readonly rules: readonly (RecordingRule | AlertRule)[];
 }
 
-const evidence = "instance:sshreset_cause_evidence:bool";
 const explains = "instance:sshreset_cause_explaining:bool";
 const outlived = "instance:sshreset_cause_outlived:bool";
 const outOfScope = "instance:sshreset_cause_out_of_scope:bool";
 const explained = "instance:sshreset_cause_explained:bool";
-const unexplained = "instance:sshreset_known_peers_reset_unexplained:bool";
+
+const interval = ({ scrapeSeconds, timeScale }: KitSettings): string =>
+  duration(scrapeSeconds, { timeScale: Math.min(timeScale, 15) });
 
 export function ruleGroups(settings: KitSettings): readonly RuleGroup[] {
-  const interval = duration(settings.scrapeSeconds, { ...settings, timeScale: Math.min(settings.timeScale, 15) });
   return [
     {
       name: "ssh-reset-exporter.causes",
-      interval,
+      interval: interval(settings),
       rules: [
         ...settings.causes.map((cause) => evidenceRule(cause, settings)),
         ...explanationRules(settings),
+        ...fleetFacts(settings),
         ...settings.causes.map((cause) => causeAlert(cause, settings)),
         symptomAlert(settings),
       ],
     },
-    { name: "ssh-reset-exporter.itself", interval, rules: exporterRules(settings) },
-    { name: "ssh-reset-exporter.probe", interval, rules: probeRules(settings) },
+    { name: "ssh-reset-exporter.itself", interval: interval(settings), rules: exporterRules(settings) },
+    { name: "ssh-reset-exporter.probe", interval: interval(settings), rules: probeRules(settings) },
   ];
 }
 
-const bool = (expr: string): string => `group by (${hostLabels}) (\n  ${expr}\n)`;
+/** Rules over all hosts: for the one place where all their series are. */
+export const fleetGroups = (settings: KitSettings): readonly RuleGroup[] => [fleetGroup(settings, interval(settings))];
 
 /** 1 while the evidence holds (once the alert fires: what is enough to stay), else absent. */
 function evidenceRule(cause: Cause, settings: KitSettings): RecordingRule {
   const enter = toPromql(cause.evidence, cause.thresholds, settings);
   const stay = cause.stay === undefined ? "" : toPromql(cause.stay, cause.thresholds, settings);
-  const expr = stay === "" ? enter : `(${enter})\n  or ((${stay}) and on (${hostLabels}) ${firing(cause.alert)})`;
-  return { record: evidence, labels: { cause: cause.id }, expr: bool(expr) };
+  const expr =
+    stay === "" ? enter : `(${enter})\n  or ((${stay}) and on (${settings.hostLabels}) ${firing(cause.alert)})`;
+  return { record: evidence, labels: { cause: cause.id }, expr: bool(expr, settings) };
 }
 
 /** Which cause explains resets of known peers now; see src/diagnosis/unexplained.ts, which says the same in process. */
 function explanationRules(settings: KitSettings): RecordingRule[] {
+  const { hostLabels } = settings;
   const causes = explaining(settings.causes);
   const within = (record: string, seconds: number): string =>
     `max_over_time(${record}[${duration(seconds, settings)}])`;
@@ -74,7 +80,7 @@ function explanationRules(settings: KitSettings): RecordingRule[] {
     ...causes.map(({ id, explainsWhen, evidence: own, thresholds }) => ({
       record: explains,
       labels: { cause: id },
-      expr: bool(toPromql(explainsWhen ?? own, thresholds, settings)),
+      expr: bool(toPromql(explainsWhen ?? own, thresholds, settings), settings),
     })),
     {
       record: outlived,
@@ -86,7 +92,7 @@ function explanationRules(settings: KitSettings): RecordingRule[] {
       return {
         record: outOfScope,
         labels: { cause: cause.id },
-        expr: bool(toPromql(condition, endThresholds, settings)),
+        expr: bool(toPromql(condition, endThresholds, settings), settings),
       };
     }),
     {
@@ -95,20 +101,9 @@ function explanationRules(settings: KitSettings): RecordingRule[] {
     },
     {
       record: unexplained,
-      expr: `${bool(toPromql(symptom.evidence, settings.symptomThresholds, settings))}\nunless on (${hostLabels}) ${explained}`,
+      expr: `${bool(toPromql(symptom.evidence, settings.symptomThresholds, settings), settings)}\nunless on (${hostLabels}) ${explained}`,
     },
   ];
-}
-
-const firing = (alert: string): string => `ALERTS{alertname="${alert}",alertstate="firing"}`;
-
-/**
- * Firing goes on for `keepSeconds` after the evidence, as keep_firing_for does; but as an expression, so that the page's
- * texts are evaluated until the end and the resolved page can prove the fix.
- */
-function held(series: string, alert: string, keepSeconds: number, settings: KitSettings): string {
-  if (keepSeconds === 0) return `${series} == 1`;
-  return `${series} == 1\nor (last_over_time(${series}[${duration(keepSeconds, settings)}]) and on (${hostLabels}) ${firing(alert)})`;
 }
 
 function causeAlert(cause: Cause, settings: KitSettings): AlertRule {

@@ -6,6 +6,7 @@ import { toPromql } from "../diagnosis/to-promql.ts";
 import { resetPhases, symptomForSeconds } from "../diagnosis/unexplained.ts";
 import { followers } from "./alertmanager.ts";
 import { exporterRules } from "./exporter-rules.ts";
+import { fleetAlerts } from "./fleet.ts";
 import { probeAlerts } from "./probe-rules.ts";
 import { defaultSettings } from "./settings.ts";
 
@@ -18,7 +19,7 @@ export function runbookHeads(): ReadonlyMap<string, string> {
   return new Map([
     ...causes.map((cause) => [cause.alert, causeHead(cause, causes)] as const),
     [symptom.alert, symptomHead(causes)] as const,
-    ...[...exporterRules(defaultSettings), ...probeAlerts(defaultSettings)].map(
+    ...[...exporterRules(defaultSettings), ...probeAlerts(defaultSettings), ...fleetAlerts(defaultSettings)].map(
       ({ alert, annotations, labels, expr, for: wait }) =>
         [
           alert,

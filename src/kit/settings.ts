@@ -5,6 +5,8 @@ import type { Cause } from "../diagnosis/cause.ts";
 import type { Thresholds } from "../diagnosis/condition.ts";
 import { symptom } from "../diagnosis/symptom.ts";
 import type { Dialect } from "../diagnosis/to-promql.ts";
+import { type FleetId, fleetIds, fleetThresholds } from "./fleet.ts";
+import { hostLabels } from "./fleet-labels.ts";
 
 export interface KitSettings extends Dialect {
   /** As `matchers`, for the scrape job of /probe. */
@@ -16,10 +18,12 @@ export interface KitSettings extends Dialect {
   readonly scrapeSeconds: number;
   readonly causes: readonly Cause[];
   readonly symptomThresholds: Thresholds;
+  readonly fleetThresholds: Readonly<Record<FleetId, Thresholds>>;
 }
 
 export const defaultSettings: KitSettings = {
   matchers: "",
+  hostLabels,
   probeMatchers: "",
   timeScale: 1,
   runbookBase: "https://runbooks.example.org/ssh-reset-exporter",
@@ -27,6 +31,7 @@ export const defaultSettings: KitSettings = {
   scrapeSeconds: 15,
   causes: catalogue,
   symptomThresholds: symptom.thresholds,
+  fleetThresholds,
 };
 
 /** `conntrack_full: { entries: 0.8 }`: names and units as in the catalogue. Throws on a name that is not there or a value that is no number. */
@@ -37,13 +42,17 @@ export function withThresholds(settings: KitSettings, overrides: unknown): KitSe
     wanted.delete(cause.id);
     return own === undefined ? cause : { ...cause, thresholds: replaced(cause.id, cause.thresholds, own) };
   });
-  const own = wanted.get(symptom.id);
-  wanted.delete(symptom.id);
-  const symptomThresholds =
-    own === undefined ? settings.symptomThresholds : replaced(symptom.id, settings.symptomThresholds, own);
+  const others = (id: string, thresholds: Thresholds): Thresholds => {
+    const own = wanted.get(id);
+    wanted.delete(id);
+    return own === undefined ? thresholds : replaced(id, thresholds, own);
+  };
+  const symptomThresholds = others(symptom.id, settings.symptomThresholds);
+  const fleetThresholds = { ...settings.fleetThresholds };
+  for (const id of fleetIds) fleetThresholds[id] = others(id, fleetThresholds[id]);
   const [unknown] = wanted.keys();
   if (unknown !== undefined) throw new Error(`thresholds: no cause is named "${unknown}"`);
-  return { ...settings, causes, symptomThresholds };
+  return { ...settings, causes, symptomThresholds, fleetThresholds };
 }
 
 function replaced(id: string, thresholds: Thresholds, overrides: unknown): Thresholds {

@@ -103,7 +103,7 @@ describe("extrapolatedIncrease", () => {
 });
 
 describe("conditions in PromQL", () => {
-  const dialect = { matchers: "", timeScale: 1 };
+  const dialect = { matchers: "", hostLabels: "job, instance", timeScale: 1 };
 
   it("are sums per host, with thresholds between whole numbers", () => {
     expect(toPromql(anyDrop, thresholds, dialect)).to.equal(
@@ -118,7 +118,7 @@ describe("conditions in PromQL", () => {
   });
 
   it("take a fleet's matchers and a test's time scale", () => {
-    expect(toPromql(anyDrop, thresholds, { matchers: 'job="ssh"', timeScale: 30 })).to.include(
+    expect(toPromql(anyDrop, thresholds, { ...dialect, matchers: 'job="ssh"', timeScale: 30 })).to.include(
       '{job="ssh",limit=~"a|b"}[10s]',
     );
   });
