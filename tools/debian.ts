@@ -82,6 +82,9 @@ const groups = {
   buildah: { packages: ["buildah"], programs: ["buildah"] },
   chromium: { packages: ["chromium", "fonts-dejavu-core"], programs: ["chromium"] },
   debootstrap: { packages: ["debootstrap"], programs: ["debootstrap"] },
+  mandoc: { packages: ["mandoc"], programs: ["mandoc"] },
+  zsh: { packages: ["zsh"], programs: ["zsh"] },
+  fish: { packages: ["fish"], programs: ["fish"] },
 } as const satisfies Record<string, Group>;
 
 interface Group {

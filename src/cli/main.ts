@@ -19,6 +19,7 @@ const commands: Readonly<Record<CommandName, () => Promise<Command>>> = {
   check: async () => (await import("./check.ts")).check,
   observe: async () => (await import("./observe.ts")).observe,
   probe: async () => (await import("./probe.ts")).probe,
+  completion: async () => (await import("./completion.ts")).completion,
 };
 
 /** Exit code 2 for a mistake of the user's. */
@@ -33,4 +34,7 @@ async function main(args: readonly string[]): Promise<number> {
   return (await load())(named ? rest : args);
 }
 
-process.exitCode = await main(process.argv.slice(2));
+// No await at the top: the executable is made of one CommonJS script, which has none.
+void main(process.argv.slice(2)).then((code) => {
+  process.exitCode = code;
+});

@@ -150,6 +150,13 @@ export const commands = {
     ],
     exits: { 0: "done", 1: "the kernel or nft(8) refused", 2: "a mistake on the command line" },
   },
+  completion: {
+    summary: "Print the completion script of a shell.",
+    operands: "bash|zsh|fish",
+    takesOptions: false,
+    flags: [help],
+    exits: { 0: "done", 2: "a mistake on the command line" },
+  },
 } as const satisfies Record<string, Command>;
 
 export type CommandName = keyof typeof commands;

@@ -24,16 +24,26 @@ export function helpText(collectors: readonly CollectorSwitch[]): string {
     groups.set(option.group, [...(groups.get(option.group) ?? []), flagLine(name, option)]);
   }
   const sections = [...groups].map(([group, lines]) => `${group}:\n${lines.join("\n")}\n`);
-  return [intro, ...sections, flagsAndExits(commands.serve)].join("\n");
+  return [intro, commandSection(), ...sections, flagsAndExits(commands.serve)].join("\n");
+}
+
+function commandSection(): string {
+  const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(12)}${summary}`);
+  return `Commands, each with a --help of its own:\n${lines.join("\n")}\n`;
 }
 
 function flagLine(name: string, option: Option): string {
   const flag = option.type === "switch" ? `--[no-]${name}` : `--${name}=${option.placeholder ?? "VALUE"}`;
-  const choices = option.type === "text" && option.choices ? ` One of ${option.choices.join(", ")}.` : "";
   const head = `  ${flag}`.padEnd(30);
   const gap = head.endsWith(" ") ? " " : `\n${" ".repeat(31)}`;
+  return `${head}${gap}${meaningOf(option)}`;
+}
+
+/** Its summary, what it may be and what it is by default. */
+export function meaningOf(option: Option): string {
+  const choices = option.type === "text" && option.choices ? ` One of ${option.choices.join(", ")}.` : "";
   const stop = option.summary.endsWith(".") ? "" : ".";
-  return `${head}${gap}${option.summary}${stop}${choices}${defaultNote(option)}`;
+  return `${option.summary}${stop}${choices}${defaultNote(option)}`;
 }
 
 function defaultNote(option: Option): string {

@@ -40,7 +40,9 @@ describe("mistakes at the start", function () {
   it("an unknown command", async () => {
     const { code, stderr } = await runExporter("serv");
     expect(code).to.equal(2);
-    expect(stderr).to.match(/^unknown command "serv"; there are: serve, .*probe\n$/);
+    expect(stderr).to.match(
+      /^unknown command "serv"; there are: serve, diagnose, audit, check, observe, probe, completion\n$/,
+    );
   });
 
   it("a port that is taken", async () => {
