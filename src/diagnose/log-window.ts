@@ -108,7 +108,7 @@ async function* fromFile(handle: FileHandle, options: LogWindow): AsyncGenerator
 }
 
 async function* fromGzip(sibling: Sibling, options: LogWindow): AsyncGenerator<readonly LogRecord[]> {
-  const file = new GzipFile(sibling.path, { dev: sibling.device, ino: sibling.inode });
+  const file = new GzipFile(sibling.path);
   const lines = new SyslogLines(options.idents);
   try {
     for (let block = await file.read(); block !== undefined; block = await file.read()) {

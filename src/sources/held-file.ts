@@ -53,6 +53,8 @@ export interface LogReader {
   rest(): Buffer;
   /** Bytes not consumed yet. */
   lag(): number;
+  /** When it was written last; compression keeps that. */
+  modifiedNs(): bigint;
   /** The content before the offset is not what was read: the file was truncated, whether it grew again or not. */
   rewritten(): boolean;
   close(): void;
@@ -142,6 +144,12 @@ export class HeldFile implements LogReader {
     return fstatSync(this.#fd, { bigint: true }).mtimeNs;
   }
 
+  /** Whether these bytes stand there. */
+  holds(bytes: Buffer, offset: number): boolean {
+    const there = Buffer.allocUnsafe(bytes.length);
+    return readSync(this.#fd, there, 0, there.length, offset) === bytes.length && there.equals(bytes);
+  }
+
   resume(offset: number, hash: string): boolean {
     if (offset > this.size()) return false;
     const before = this.#bytesBefore(offset);
@@ -221,27 +229,26 @@ export class HeldFile implements LogReader {
   }
 }
 
-/** A rotated file that gzip compressed: read once, from the start. */
+/** A rotated file that gzip compressed: read once, from the start, by a descriptor that is held. */
 export class GzipFile implements LogReader {
   readonly path: string;
   readonly device: number;
   readonly inode: number;
-  readonly #stream;
-  readonly #chunks: AsyncIterator<Buffer>;
+  readonly #fd: number;
+  readonly #chunks: AsyncGenerator<Buffer>;
   #offset = 0;
   #before: Buffer = Buffer.alloc(0);
   #block: Buffer = Buffer.alloc(0);
   #shown = false;
 
-  constructor(path: string, stats: { readonly dev: number; readonly ino: number }) {
+  /** Throws the system's error. */
+  constructor(path: string) {
     this.path = path;
-    this.device = stats.dev;
-    this.inode = stats.ino;
-    const file = createReadStream(path);
-    this.#stream = file.pipe(createGunzip({ chunkSize: 64 * 1024 }));
-    file.on("error", (error) => this.#stream.destroy(error));
-    this.#stream.on("close", () => file.destroy());
-    this.#chunks = this.#stream[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+    this.#fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+    const { dev, ino } = fstatSync(this.#fd);
+    this.device = dev;
+    this.inode = ino;
+    this.#chunks = decompressed(this.#fd);
   }
 
   get offset(): number {
@@ -294,9 +301,24 @@ export class GzipFile implements LogReader {
     return false;
   }
 
-  close(): void {
-    this.#stream.destroy();
+  modifiedNs(): bigint {
+    return fstatSync(this.#fd, { bigint: true }).mtimeNs;
   }
+
+  close(): void {
+    void this.#chunks.return(undefined).catch(() => {});
+    closeSync(this.#fd);
+  }
+}
+
+/** Nothing is opened or read before the first chunk is asked for. */
+async function* decompressed(fd: number): AsyncGenerator<Buffer> {
+  // A descriptor of its own for the same file, closed when the stream likes.
+  const file = createReadStream(`/proc/self/fd/${fd}`);
+  const stream = file.pipe(createGunzip({ chunkSize: 64 * 1024 }));
+  file.on("error", (error) => stream.destroy(error));
+  stream.on("close", () => file.destroy());
+  yield* stream;
 }
 
 /** The path leads to something that has no lines to follow. */

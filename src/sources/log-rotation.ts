@@ -1,30 +1,62 @@
 /**
- * The rotated siblings of a log file (`auth.log.1`, `auth.log-20260101`, `auth.log.2.gz`), oldest first, and the one
- * in which reading stopped, recognised by its inode and the hash of the bytes before the offset.
- * Source: logrotate(8) (start, dateext, compress, copytruncate).
+ * The rotated siblings of a log file (`auth.log.1`, `auth.log-20260101`, `auth.log.2.gz`), oldest first; the one in
+ * which reading stopped, recognised by its inode and the hash of the bytes before the offset; and the one that follows
+ * a file that is held, whatever became of that file's name.
+ * Source: logrotate(8) (start, dateext, dateformat, compress, copytruncate).
  */
 import { readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { type FilePosition, GzipFile, HeldFile, type LogReader } from "./held-file.ts";
 
-export interface Sibling {
-  readonly path: string;
+interface FileIdentity {
   readonly device: number;
   readonly inode: number;
+}
+
+export interface Sibling extends FileIdentity {
+  readonly path: string;
   readonly compressed: boolean;
   readonly modifiedNs: bigint;
 }
 
+/** A sibling as the folder has it: also one that cannot be read here. */
+interface Entry extends Sibling {
+  /** .xz, .bz2 and .zst need programs that a host may lack. */
+  readonly readable: boolean;
+  /** The number or date in its name; undefined for one that no rotation made (`auth.log.bak`). */
+  readonly rotation: string | undefined;
+}
+
 /** Regular files only, without `path` itself under whatever name; empty if the folder may not be read. Throws where it cannot. */
 export function siblings(path: string): readonly Sibling[] {
-  const found: Sibling[] = [];
+  return entries(path).filter(({ readable }) => readable);
+}
+
+/** Listed until two looks agree: while a rotation renames one file after the other, a look may miss one. */
+function entries(path: string): readonly Entry[] {
+  let seen = look(path);
+  for (let looks = 1; looks < 10; looks++) {
+    const again = look(path);
+    if (isSameFolder(seen, again)) break;
+    seen = again;
+  }
+  return seen;
+}
+
+function isSameFolder(a: readonly Entry[], b: readonly Entry[]): boolean {
+  return a.length === b.length && a.every((entry, n) => entry.path === b[n]?.path && entry.inode === b[n].inode);
+}
+
+function look(path: string): readonly Entry[] {
+  const found: Entry[] = [];
   const name = basename(path);
-  const entries = list(dirname(path));
-  for (const entry of entries) {
-    // .xz, .bz2 and .zst need programs that a host may lack: to a position in them there is no match.
-    if (!(entry.startsWith(`${name}.`) || entry.startsWith(`${name}-`)) || /\.(?:xz|bz2|zst)$/.test(entry)) continue;
-    // Still being compressed: gzip removes the original only when it is done.
-    if (entry.endsWith(".gz") && entries.includes(entry.slice(0, -3))) continue;
+  const names = list(dirname(path));
+  for (const entry of names) {
+    if (!(entry.startsWith(`${name}.`) || entry.startsWith(`${name}-`))) continue;
+    const [, rotation, compression] =
+      /^(?:[.-](\d[\dT_-]*)(?=\.(?:gz|xz|bz2|zst)$|$))?.*?(\.(?:gz|xz|bz2|zst))?$/.exec(entry.slice(name.length)) ?? [];
+    // Still being compressed: the original is removed only when it is done.
+    if (compression !== undefined && names.includes(entry.slice(0, -compression.length))) continue;
     const sibling = join(dirname(path), entry);
     const stats = statSync(sibling, { bigint: true, throwIfNoEntry: false });
     if (stats?.isFile() !== true) continue;
@@ -32,7 +64,9 @@ export function siblings(path: string): readonly Sibling[] {
       path: sibling,
       device: Number(stats.dev),
       inode: Number(stats.ino),
-      compressed: entry.endsWith(".gz"),
+      compressed: compression === ".gz",
+      readable: compression === undefined || compression === ".gz",
+      rotation,
       modifiedNs: stats.mtimeNs,
     });
   }
@@ -48,18 +82,22 @@ function list(folder: string): readonly string[] {
   }
 }
 
-/** Oldest first. Numbers are sure; times are not, where a daemon still writes to a file that was rotated. */
-function byAge(a: Sibling, b: Sibling): number {
-  const numbers = [a, b].map(({ path }) => /\.(\d{1,5})(?:\.gz)?$/.exec(path)?.[1]);
-  if (numbers[0] !== undefined && numbers[1] !== undefined) return Number(numbers[1]) - Number(numbers[0]);
+/** Oldest first. Numbers and dates in names are sure; times are not, where a daemon still writes to a file that was rotated. */
+function byAge(a: Entry, b: Entry): number {
+  if (a.rotation !== undefined && b.rotation !== undefined && a.rotation !== b.rotation) {
+    if (isNumber(a.rotation) && isNumber(b.rotation)) return Number(b.rotation) - Number(a.rotation);
+    // As logrotate sorts them.
+    if (a.rotation.length === b.rotation.length) return a.rotation < b.rotation ? -1 : 1;
+  }
   return a.modifiedNs === b.modifiedNs ? a.path.localeCompare(b.path) : a.modifiedNs < b.modifiedNs ? -1 : 1;
 }
 
+const isNumber = (rotation: string): boolean => /^\d{1,5}$/.test(rotation);
+
 /** Opens a sibling at its start, or undefined if it is gone or cannot be read. */
-export function openSibling(sibling: Sibling): HeldFile | GzipFile | undefined {
-  if (sibling.compressed) return new GzipFile(sibling.path, { dev: sibling.device, ino: sibling.inode });
+export function openSibling({ path, compressed }: Sibling): HeldFile | GzipFile | undefined {
   try {
-    return new HeldFile(sibling.path);
+    return compressed ? new GzipFile(path) : new HeldFile(path);
   } catch (error) {
     if (isPassing(error)) throw error;
     return undefined;
@@ -73,23 +111,108 @@ function isPassing(error: unknown): boolean {
 
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? "";
 
-/** The sibling that holds the position's content, opened where reading stopped, and its index. */
+const isSame = (a: FileIdentity, b: FileIdentity): boolean => a.device === b.device && a.inode === b.inode;
+
+/** The sibling that holds the position's content, opened where reading stopped. Of copies, none is the file itself. */
 export async function findPosition(
-  candidates: readonly Sibling[],
+  path: string,
   position: FilePosition,
-): Promise<{ readonly index: number; readonly reader: LogReader } | undefined> {
-  const sameFile = (s: Sibling) => s.device === position.device && s.inode === position.inode;
+  options: { readonly copiesOnly?: boolean } = {},
+): Promise<LogReader | undefined> {
   // A file of which nothing was read has no content to recognise it by.
-  const eligible = position.offset > 0 ? candidates : candidates.filter(sameFile);
-  for (const sibling of eligible.toSorted((a, b) => Number(sameFile(b)) - Number(sameFile(a)))) {
+  const eligible = siblings(path).filter((sibling) =>
+    isSame(sibling, position) ? options.copiesOnly !== true : position.offset > 0,
+  );
+  for (const sibling of eligible.toSorted((a, b) => Number(isSame(b, position)) - Number(isSame(a, position)))) {
     const reader = openSibling(sibling);
     if (reader === undefined) continue;
     try {
-      if (await reader.resume(position.offset, position.hash)) return { index: candidates.indexOf(sibling), reader };
+      if (await reader.resume(position.offset, position.hash)) return reader;
     } catch {
       // Not gzip, or unreadable: no match.
     }
     reader.close();
   }
   return undefined;
+}
+
+export interface Successor {
+  readonly reader: LogReader;
+  /** Why lines before it may be lost; each is one loss at least. */
+  readonly losses: readonly string[];
+}
+
+/**
+ * The file that took the path's name after `newest`, a reader that is held: opened at its start. Undefined while nothing
+ * has, or while the names move too fast. Throws the system's error where the path cannot be opened.
+ */
+export async function successor(path: string, newest: LogReader): Promise<Successor | undefined> {
+  const { dev, ino } = statSync(path);
+  if (isSame(newest, { device: dev, inode: ino })) return undefined;
+  // Opened before the folder is looked at: had it lost its name by then, it is found there.
+  const named = new HeldFile(path);
+  let found: Successor | undefined;
+  try {
+    for (let looks = 0; looks < 10 && found === undefined; looks++) found = await oldestAfter(path, newest, named);
+  } finally {
+    if (found?.reader !== named) named.close();
+  }
+  return found;
+}
+
+/** Undefined if names moved meanwhile. */
+async function oldestAfter(path: string, newest: LogReader, named: HeldFile): Promise<Successor | undefined> {
+  if (isSame(newest, named)) return undefined;
+  const all = entries(path);
+  const place = await placeOf(newest, all);
+  const after =
+    place === undefined ? all.filter(({ modifiedNs }) => modifiedNs > newest.modifiedNs()) : all.slice(place + 1);
+  const rotated = after.filter(({ rotation }) => rotation !== undefined);
+  const end = rotated.findIndex((sibling) => isSame(sibling, named));
+  const between = end === -1 ? rotated : rotated.slice(0, end);
+  const losses: string[] = [];
+  // Deleted by hand it has no successors but the named one. Rotated away it has, and nobody knows how many went with it.
+  if (place === undefined && between.length > 0)
+    losses.push("the file that was read is gone, and with it files that followed, if there were more than are kept");
+  for (const sibling of between) {
+    const reader = sibling.readable ? openSibling(sibling) : undefined;
+    if (reader !== undefined && isSame(reader, sibling)) return { reader, losses };
+    reader?.close();
+    const now = statSync(sibling.path, { throwIfNoEntry: false });
+    if (now === undefined || !isSame(sibling, { device: now.dev, inode: now.ino })) return undefined;
+    losses.push(`cannot read ${sibling.path}`);
+  }
+  return { reader: named, losses };
+}
+
+/** Where a file that is held is among the siblings: itself, or its compressed copy, which has another inode. */
+async function placeOf(held: LogReader, all: readonly Entry[]): Promise<number | undefined> {
+  const itself = all.findIndex((sibling) => isSame(sibling, held));
+  if (itself !== -1) return itself;
+  if (held instanceof HeldFile)
+    for (const [place, sibling] of all.entries()) if (await isCompressedCopy(sibling, held)) return place;
+  return undefined;
+}
+
+/** What the compressed file holds, the other begins with: all that it has, but for late writes. */
+async function isCompressedCopy(sibling: Entry, held: HeldFile): Promise<boolean> {
+  // Compressing keeps the time; bzip2 to the second.
+  const sameTime = [held.modifiedNs(), held.modifiedNs() - (held.modifiedNs() % 1_000_000_000n)].includes(
+    sibling.modifiedNs,
+  );
+  if (!sibling.readable) return sameTime;
+  if (!sibling.compressed) return false;
+  const copy = openSibling(sibling);
+  if (copy === undefined) return false;
+  try {
+    for (let block = await copy.read(); block !== undefined; block = await copy.read()) {
+      if (!held.holds(block, copy.offset)) return false;
+      copy.consume(block.length);
+    }
+    return copy.offset > 0 || (held.size() === 0 && sameTime);
+  } catch {
+    return false;
+  } finally {
+    copy.close();
+  }
 }

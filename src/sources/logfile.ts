@@ -10,7 +10,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { LogRecord } from "../model/record.ts";
 import type { Batch, Position, Source, SourceStart, SourceStatus } from "../model/source.ts";
 import { type FilePosition, GzipFile, HeldFile, hashOf, type LogReader, NotRegularFile } from "./held-file.ts";
-import { findPosition, openSibling, type Sibling, siblings } from "./log-rotation.ts";
+import { findPosition, successor } from "./log-rotation.ts";
 import { lineBytes, SyslogLines } from "./syslog-line.ts";
 
 export interface LogfileOptions extends SourceStart {
@@ -24,6 +24,8 @@ export interface LogfileOptions extends SourceStart {
 /** A rotated file is held this long after its last line, for a daemon that has not reopened its log yet. */
 const lateWritesMs = 60_000;
 const heldFilesLimit = 4;
+/** So many files that wait to be read are held open: a slow reader then loses none to the rotation, which deletes the oldest. */
+const waitingFilesLimit = 16;
 
 /** The log files of a host, as distributions name them, below `rootfs`; only those that are there. */
 export function findLogfiles(rootfs: string): {
@@ -53,6 +55,7 @@ export function createLogfileSource(options: LogfileOptions): Source {
   const saved = savedFiles(options.position);
   const followers = options.paths.map((path) => new Follower(path, options, saved?.[path]));
   const position = (): Position => ({ paths: Object.fromEntries(followers.map((f) => [f.path, f.position()])) });
+  let lookedMs = 0;
   return {
     name: "logfile",
     async *batches(signal: AbortSignal): AsyncGenerator<Batch> {
@@ -62,6 +65,10 @@ export function createLogfileSource(options: LogfileOptions): Source {
             for await (const { records, lost } of follower.pass()) {
               yield { records, lost, position: position() };
               if (signal.aborted) return;
+              if (performance.now() - lookedMs < pollMs) continue;
+              // Reading one file may take longer than others keep their names.
+              for (const other of followers) await other.lookAhead();
+              lookedMs = performance.now();
             }
           }
           await delay(pollMs, undefined, { signal }).catch(() => {});
@@ -106,6 +113,12 @@ interface Held {
   lastGrowthMs: number;
 }
 
+interface Waiting {
+  readonly reader: LogReader;
+  /** What was lost before it, to be told when its turn comes. */
+  readonly losses: readonly string[];
+}
+
 /** Follows one path: the file it names, and those it named before while they may still grow. */
 class Follower {
   readonly path: string;
@@ -117,6 +130,8 @@ class Follower {
   readonly #nowMs: () => number;
   /** Oldest first; the last one is, or was until a moment ago, the one that the path names. */
   #held: Held[] = [];
+  /** What took the path's name since, oldest first: open, and not begun. */
+  #waiting: Waiting[] = [];
   #saved: readonly FilePosition[] | undefined;
   /** Of what was saved, what is not held again yet. */
   #unplaced: readonly FilePosition[] = [];
@@ -141,15 +156,32 @@ class Follower {
   }
 
   lag(): number {
-    return this.#held.reduce((sum, { reader }) => sum + reader.lag(), 0);
+    return [...this.#held, ...this.#waiting].reduce((sum, { reader }) => sum + reader.lag(), 0);
   }
 
   close(): void {
     this.#saved = this.position();
-    for (const { reader } of this.#held) reader.close();
+    for (const { reader } of [...this.#held, ...this.#waiting]) reader.close();
     this.#held = [];
+    this.#waiting = [];
     this.#unplaced = [];
     this.#started = false;
+  }
+
+  /** Takes hold of what has the path's name now, and of what had it since the last look. */
+  async lookAhead(): Promise<void> {
+    try {
+      while (this.#waiting.length < waitingFilesLimit) {
+        const newest = (this.#waiting.at(-1) ?? this.#held.at(-1))?.reader;
+        const next = newest && (await successor(this.path, newest));
+        if (next === undefined) return;
+        this.#waiting.push(next);
+      }
+    } catch (error) {
+      if (!isSystemError(error) && !(error instanceof NotRegularFile)) throw error;
+      // In the middle of a rotation nothing has the name for a moment; the next pass tells if it lasts.
+      if (!("code" in error && error.code === "ENOENT")) this.#fail(error);
+    }
   }
 
   /** Everything there is to read now. */
@@ -206,8 +238,8 @@ class Follower {
   async *#resume(file: HeldFile, last: FilePosition): AsyncGenerator<Piece> {
     this.#unplaced = this.#saved ?? [];
     for (const position of this.#unplaced.slice(0, -1)) {
-      const found = await findPosition(siblings(this.path), position);
-      if (found !== undefined) this.#hold(found.reader, position.skipping);
+      const found = await findPosition(this.path, position);
+      if (found !== undefined) this.#hold(found, position.skipping);
       this.#unplaced = this.#unplaced.slice(1);
     }
     for (const held of this.#held) yield* this.#drain(held);
@@ -219,65 +251,47 @@ class Follower {
       yield* this.#drain(held);
       return;
     }
-    const candidates = siblings(this.path);
-    const found = await findPosition(candidates, last);
+    const found = await findPosition(this.path, last);
+    this.#unplaced = [];
     if (found === undefined) {
       file.restart();
       this.#hold(file);
-      this.#unplaced = [];
       yield this.#lose("the file that was read before is not among its rotated siblings");
-    } else {
-      const held = this.#hold(found.reader, last.skipping);
-      this.#unplaced = [];
-      this.#prime(held);
-      yield* this.#drain(held);
-      yield* this.#catchUp(candidates.slice(found.index + 1), file);
+      yield* this.#drainLast();
+      return;
     }
-    yield* this.#drainLast();
+    const held = this.#hold(found, last.skipping);
+    this.#prime(held);
+    yield* this.#drain(held);
+    yield* this.#goOn();
   }
 
   async *#follow(named: BigIntStats | undefined): AsyncGenerator<Piece> {
     for (const held of [...this.#held]) yield* this.#drain(held);
-    if (named === undefined) return;
-    const live = this.#held.at(-1)?.reader;
-    if (live !== undefined && live.device === Number(named.dev) && live.inode === Number(named.ino)) return;
-    const file = this.#open();
-    if (file === undefined) return;
-    if (live === undefined) this.#hold(file);
-    else {
-      // Again: it may have grown before the new file was there, and its lines come first.
+    if (this.#held.length > 0) yield* this.#goOn();
+    else if (named !== undefined) {
+      const file = this.#open();
+      if (file !== undefined) this.#hold(file);
       yield* this.#drainLast();
-      yield* this.#catchUp(await this.#newerSiblings(live), file);
     }
-    yield* this.#drainLast();
   }
 
-  /** Reads the files between the last held one and `file` (two rotations since the last look), then holds `file`. */
-  async *#catchUp(between: readonly Sibling[], file: HeldFile): AsyncGenerator<Piece> {
-    for (const sibling of between) {
-      if (this.#holds(sibling) || (sibling.inode === file.inode && sibling.device === file.device)) continue;
-      const reader = openSibling(sibling);
-      if (reader === undefined) {
-        yield this.#lose(`cannot read ${sibling.path}`);
-        continue;
-      }
-      this.#hold(reader);
+  /** From the last file held to those that came after it, one by one. */
+  async *#goOn(): AsyncGenerator<Piece> {
+    await this.lookAhead();
+    for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
+      // Again: it may have grown before the next one was there, and its lines come first.
+      yield* this.#drainLast();
+      const last = this.#held.at(-1)?.reader;
+      this.#waiting.shift();
+      const held = this.#hold(next.reader);
+      // An editor, or a move to another disk, puts a copy in the file's place: what it has was read.
+      if (last !== undefined && last.offset > 0 && next.reader instanceof HeldFile)
+        if (next.reader.resume(last.offset, hashOf(last.before()))) this.#prime(held);
+      for (const loss of next.losses) yield this.#lose(loss);
       yield* this.#retire();
       yield* this.#drainLast();
     }
-    this.#hold(file);
-    yield* this.#retire();
-  }
-
-  /** The files that took the path's name after `live` and lost it again. */
-  async #newerSiblings(live: LogReader): Promise<readonly Sibling[]> {
-    const candidates = siblings(this.path);
-    const byInode = candidates.findIndex(({ device, inode }) => device === live.device && inode === live.inode);
-    if (byInode !== -1) return candidates.slice(byInode + 1);
-    const compressed = await findPosition(candidates, positionOf(live));
-    compressed?.reader.close();
-    if (compressed !== undefined) return candidates.slice(compressed.index + 1);
-    return live instanceof HeldFile ? candidates.filter(({ modifiedNs }) => modifiedNs > live.modifiedNs()) : [];
   }
 
   #holds(file: { readonly device: number; readonly inode: number }): boolean {
@@ -343,9 +357,7 @@ class Follower {
 
   /** copytruncate leaves a copy, which holds what was written between our last look and the cut. */
   async *#truncated(held: Held): AsyncGenerator<Piece> {
-    const position = positionOf(held.reader);
-    const others = siblings(this.path).filter(({ inode }) => inode !== position.inode);
-    const copy = await findPosition(others, position);
+    const copy = await findPosition(this.path, positionOf(held.reader), { copiesOnly: true });
     const skipping = held.skipping;
     (held.reader as HeldFile).restart();
     held.skipping = false;
@@ -353,11 +365,11 @@ class Follower {
       yield this.#lose("it was truncated, and there is no copy of what was in it");
       return;
     }
-    const before = { reader: copy.reader, lines: held.lines, skipping, lastGrowthMs: this.#nowMs() };
+    const before = { reader: copy, lines: held.lines, skipping, lastGrowthMs: this.#nowMs() };
     this.#held.splice(this.#held.indexOf(held), 0, before);
     yield* this.#drain(before);
     // Nobody writes to a copy; the next copytruncate may overwrite it. Where the cut fell into a line, its end is gone.
-    yield this.#release(before, copy.reader.rest().length > 0 ? "it was truncated within a line" : undefined);
+    yield this.#release(before, copy.rest().length > 0 ? "it was truncated within a line" : undefined);
   }
 
   /** Lets go of old files that nobody writes any more; their last line is whole now, with or without a newline. */
@@ -455,7 +467,7 @@ function isFilePosition(value: unknown): value is FilePosition {
   return numbers && Number.isSafeInteger(offset) && typeof hash === "string";
 }
 
-const isSystemError = (error: unknown): boolean => error instanceof Error && "syscall" in error;
+const isSystemError = (error: unknown): error is Error => error instanceof Error && "syscall" in error;
 
 function statOf(path: string): Stats | undefined {
   try {

@@ -6,6 +6,7 @@ import { type ChildProcess, execFile, spawn } from "node:child_process";
 import {
   closeSync,
   copyFileSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -40,10 +41,13 @@ export class Log {
   written = 0;
   #rotations = 0;
   #fd: number;
+  readonly #kept: number;
   #clockMs: () => number = Date.now;
 
-  constructor(path: string) {
+  /** By default so many rotated files are kept that none is gone before a slow reader comes to it. */
+  constructor(path: string, kept = Number.POSITIVE_INFINITY) {
     this.path = path;
+    this.#kept = kept;
     this.#fd = openSync(path, "a");
   }
 
@@ -83,15 +87,13 @@ export class Log {
     closeSync(this.#fd);
   }
 
-  /** So many rotated files are kept that none is gone before a slow reader comes to it. */
   #shift(): void {
     for (let n = this.#rotations++; n >= 1; n--) {
       for (const end of ["", ".gz"]) {
-        try {
-          renameSync(`${this.path}.${n}${end}`, `${this.path}.${n + 1}${end}`);
-        } catch {
-          // not that many yet
-        }
+        const path = `${this.path}.${n}${end}`;
+        if (!existsSync(path)) continue;
+        if (n >= this.#kept) rmSync(path);
+        else renameSync(path, `${this.path}.${n + 1}${end}`);
       }
     }
   }
