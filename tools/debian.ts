@@ -80,11 +80,15 @@ const groups = {
   yamllint: { packages: ["yamllint"], programs: ["yamllint"] },
   shellcheck: { packages: ["shellcheck"], programs: ["shellcheck"] },
   buildah: { packages: ["buildah"], programs: ["buildah"] },
+  crun: { packages: ["crun"], programs: ["crun"] },
+  "docker-compose": { packages: ["docker-compose"], alone: true, programs: ["docker-compose"] },
+  unzip: { packages: ["unzip"], programs: ["unzip"] },
   chromium: { packages: ["chromium", "fonts-dejavu-core"], programs: ["chromium"] },
   debootstrap: { packages: ["debootstrap"], programs: ["debootstrap"] },
   mandoc: { packages: ["mandoc"], programs: ["mandoc"] },
   zsh: { packages: ["zsh"], programs: ["zsh"] },
   fish: { packages: ["fish"], programs: ["fish"] },
+  lintian: { packages: ["lintian"], programs: ["lintian"] },
 } as const satisfies Record<string, Group>;
 
 interface Group {
@@ -324,7 +328,10 @@ async function apt(config: string, args: readonly string[], cwd: string): Promis
     throw new Error(`apt-get ${args.at(-1)} failed (${code}): ${stderr.trim().split("\n").slice(-3).join("; ")}`);
 }
 
-const programFolders = ["usr/bin", "bin", "usr/sbin", "sbin", "usr/lib/systemd", "lib/systemd", "usr/lib/openssh"];
+const programFolders = [
+  ...["usr/bin", "bin", "usr/sbin", "sbin", "usr/lib/systemd", "lib/systemd", "usr/lib/openssh"],
+  "usr/libexec/docker/cli-plugins",
+];
 
 /**
  * This machine's own release: the program runs with this machine's loader and the cached libraries in front.

@@ -1,4 +1,7 @@
-/** `:PORT`, `HOST:PORT`, `[IPV6]:PORT` to what node's listen() takes. */
+/**
+ * `:PORT`, `HOST:PORT`, `[ADDRESS]:PORT` to what node's listen() takes. Brackets around IPv4 too, as Go's net.Listen takes
+ * them: a template that fills in a node's address need not know its family.
+ */
 import { isIP } from "node:net";
 import { ConfigError } from "./error.ts";
 
@@ -11,11 +14,11 @@ export interface ListenAddress {
 export function parseListenAddress(text: string): ListenAddress {
   const match = /^(?:\[([^\]]+)\]|([^:[\]]*)):(\d{1,6})$/.exec(text);
   if (!match) throw new ConfigError(`--web.listen-address: "${text}" is not :PORT, HOST:PORT or [IPV6]:PORT`);
-  const [, ipv6, host, portText] = match;
+  const [, bracketed, host, portText] = match;
   const port = Number(portText);
   if (port > 65535) throw new ConfigError(`--web.listen-address: port ${port} in "${text}" is not between 0 and 65535`);
-  if (ipv6 !== undefined && isIP(ipv6) !== 6) {
-    throw new ConfigError(`--web.listen-address: "${ipv6}" in "${text}" is no IPv6 address`);
+  if (bracketed !== undefined && isIP(bracketed) === 0) {
+    throw new ConfigError(`--web.listen-address: "${bracketed}" in "${text}" is no IP address`);
   }
-  return { host: ipv6 ?? (host || undefined), port };
+  return { host: bracketed ?? (host || undefined), port };
 }

@@ -84,7 +84,7 @@ describe("config/load", () => {
     [["--no-source.journal=true"], '--no-source.journal takes no value, got "true"'],
     [["--web.listen-address=10922"], '--web.listen-address: "10922" is not :PORT, HOST:PORT or [IPV6]:PORT'],
     [["--web.listen-address=:65536"], '--web.listen-address: port 65536 in ":65536" is not between 0 and 65535'],
-    [["--web.listen-address=[x]:1"], '--web.listen-address: "x" in "[x]:1" is no IPv6 address'],
+    [["--web.listen-address=[x]:1"], '--web.listen-address: "x" in "[x]:1" is no IP address'],
     [["--web.telemetry-path=metrics"], '--web.telemetry-path: "metrics" is not a path of its own such as /metrics'],
     [
       ["--web.telemetry-path=/style.css"],
@@ -148,6 +148,7 @@ describe("config/listen-address", () => {
     expect(parseListenAddress(":10922")).to.deep.equal({ host: undefined, port: 10922 });
     expect(parseListenAddress("localhost:0")).to.deep.equal({ host: "localhost", port: 0 });
     expect(parseListenAddress("[::1]:80")).to.deep.equal({ host: "::1", port: 80 });
+    expect(parseListenAddress("[192.0.2.1]:80")).to.deep.equal({ host: "192.0.2.1", port: 80 });
   });
 });
 

@@ -18,8 +18,11 @@ function complaints(text: string): string[] {
   const has = (name: string): boolean => finalStage.some((instruction) => instruction.name === name);
   const user = finalStage.findLast(({ name }) => name === "USER")?.rest ?? "root";
   const found: string[] = [];
+  for (const label of ["title", "description", "licenses", "version", "revision"])
+    if (!finalStage.some(({ name, rest }) => name === "LABEL" && rest.includes(`org.opencontainers.image.${label}=`)))
+      found.push(`no label ${label}`);
   for (const { name, rest } of all) {
-    if (name === "FROM" && !/^\S+:(?!latest)\S+/.test(rest)) found.push(`FROM ${rest}: no tag, or latest`);
+    if (name === "FROM" && !/^(scratch$|\S+:(?!latest)\S+)/.test(rest)) found.push(`FROM ${rest}: no tag, or latest`);
     if (name === "ADD") found.push("ADD: COPY says what it does");
     if (name === "COPY" && /^\.\s/.test(rest)) found.push("COPY .: name what is needed");
     if (name === "RUN" && /apt-get install/.test(rest)) {
@@ -50,12 +53,18 @@ describe("Dockerfile", () => {
     ["latest", text.replace("debian:bookworm-slim", "debian:latest")],
     ["recommends", text.replace("--no-install-recommends", "")],
     ["shell form", text.replace(/^ENTRYPOINT .*$/m, "ENTRYPOINT node main.js")],
+    ["no licence", text.replace(/^.*image\.licenses.*\n/m, "")],
     ["everything copied", text.replace("COPY src ./src", "COPY . .")],
   ] as const) {
     it(`would be refused with this mistake: ${mistake}`, () => {
       expect(complaints(spoilt)).to.have.lengthOf(1);
     });
   }
+
+  it("names the version of package.json", () => {
+    const { version } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };
+    expect(instructions(text)).to.deep.include({ name: "ARG", rest: `VERSION=${version}` });
+  });
 
   it("takes only what the build needs into the build context", () => {
     const ignore = readFileSync(".dockerignore", "utf8").trim().split("\n");
