@@ -14,6 +14,10 @@ export interface PeerEnd {
   readonly said: string;
 }
 
+/** How many were cut off before they heard sshd's banner. */
+export const cutOff = (ends: readonly PeerEnd[]): number =>
+  ends.filter(({ result, said }) => result !== "held" && !said.startsWith("SSH-")).length;
+
 export interface Session {
   readonly source: string;
   readonly child: ChildProcess;
@@ -39,7 +43,7 @@ export class Clients {
 
   static async create(stage: Stage, network: Network): Promise<Clients> {
     const [ssh, keygen] = [await debian("ssh"), await debian("ssh-keygen")];
-    const key = join(stage.folder, "identity");
+    const key = join(stage.folder, network.namespaces.client.name);
     await run(keygen.path, ["-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", key], { env: keygen.env });
     const publicKey = await run("cat", [`${key}.pub`]);
     const clients = new Clients(network, ssh, key, publicKey);

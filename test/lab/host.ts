@@ -46,7 +46,8 @@ export class Host {
 
   static async boot(stage: Stage, options: HostOptions): Promise<Host> {
     const { release, template, networkNamespace, project, nodeModules } = options;
-    const root = join(stage.folder, `debian-${release}`);
+    const root = join(stage.folder, `debian-${release}`, "root");
+    mkdirSync(join(root, ".."));
     await run("cp", ["-a", "--reflink=auto", template, root], { timeoutMs: 120_000 });
     await furnish(root, options.publicKey);
     const cgroup = stage.cgroup(`host-${release}`);
@@ -149,10 +150,30 @@ export class Host {
     return pid;
   }
 
-  /** How many processes of sshd the kernel's OOM killer ended since then, once that number stands still. */
-  async oomKills(sinceMs: number): Promise<number> {
+  /** How often systemd has started sshd again by itself, since somebody last started it. */
+  async restarts(): Promise<number> {
+    return Number((await this.run("systemctl show -p NRestarts --value ssh.service")).trim());
+  }
+
+  /** Restarts sshd, which must fail, and waits until systemd gives up. How often it tried. */
+  async failedStarts(): Promise<number> {
+    await this.run("systemctl reset-failed ssh.service");
+    await this.attempt("systemctl restart ssh.service");
+    await until("systemd gives up", async () => {
+      return (await this.attempt("systemctl is-failed ssh.service")).stdout.trim() === "failed";
+    });
+    return 1 + (await this.restarts());
+  }
+
+  /** Kills by the OOM killer since the machine's boot: /proc/vmstat. */
+  async oomKillsOfKernel(): Promise<number> {
+    return Number(/^oom_kill (\d+)$/m.exec(readFileSync("/proc/vmstat", "utf8"))?.[1] ?? Number.NaN);
+  }
+
+  /** How many processes of this name the kernel says it killed since then, once that number stands still; of any with "". */
+  async oomKills(sinceMs: number, name = "sshd"): Promise<number> {
     const since = `--since=@${(sinceMs / 1000).toFixed(3)}`;
-    const grep = "grep -c 'Memory cgroup out of memory: Killed process .*(sshd'";
+    const grep = `grep -c 'Memory cgroup out of memory: Killed process .*(${name}'`;
     const now = async (): Promise<number> =>
       Number((await this.attempt(`journalctl -k --no-pager -o cat ${since} | ${grep}`)).stdout.trim());
     let before = await now();

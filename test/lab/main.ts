@@ -4,34 +4,28 @@
  */
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { Clients } from "./clients.ts";
-import { run } from "./command.ts";
-import { copyProgram, LabExporter } from "./exporter.ts";
-import { Host } from "./host.ts";
+import { attempt, run } from "./command.ts";
+import { copyProgram } from "./exporter.ts";
+import { Lane, timeScale } from "./lane.ts";
 import { type Results, resultsPage } from "./matrix.ts";
-import { Monitoring } from "./monitoring.ts";
-import { Network } from "./network.ts";
 import { type Release, releases, rootfs } from "./roots.ts";
-import { type Row, runScenario } from "./runner.ts";
-import type { Bench, Scenario } from "./scenario.ts";
+import type { Row } from "./runner.ts";
+import type { Scenario } from "./scenario.ts";
 import { scenarios } from "./scenarios/index.ts";
 import { openStage, type Stage } from "./stage.ts";
+import { Turns } from "./turns.ts";
 
 const usage = `usage: npm run lab -- [options]      (as root)
   --list             the scenarios
   --only NAME        this scenario; repeatable
-  --release 12|13    on this Debian only; default both
+  --release 12|13    on this Debian only; default both, beside each other
   --core             what CI runs: the core scenarios on Debian 12
   --keep             leave everything up afterwards and print where to look; ends with Ctrl-C
-  --write            put the results into docs/lab-results.md and .json
+  --write            put each result into docs/lab-results.md and .json, in place of that scenario's last one
   --no-build         run dist as it is
   --record FOLDER    save each scenario's journal, metrics and sockets there
 `;
-/** Every window and waiting time of the rules divided by this. */
-const timeScale = 20;
-
 const { values: flags } = parseArgs({
   options: {
     list: { type: "boolean" },
@@ -68,7 +62,9 @@ async function main(): Promise<number> {
   const badRelease = flags.release?.find((name) => !Object.hasOwn(releases, name));
   if (badRelease !== undefined) return mistake(`no release ${JSON.stringify(badRelease)}; there are 12 and 13`);
   const chosen = (flags.release ?? (flags.core ? ["12"] : ["12", "13"])) as Release[];
-  const plan = chosen.map((release) => ({ release, scenarios: scenarios.filter((each) => wanted(each, release)) }));
+  const plan = chosen
+    .map((release) => ({ release, todo: scenarios.filter((each) => wanted(each, release)).sort(aloneLast) }))
+    .filter(({ todo }) => todo.length > 0);
   const stage = openStage();
   if (typeof stage === "string") {
     console.error(`lab: ${stage}`);
@@ -76,38 +72,30 @@ async function main(): Promise<number> {
   }
   try {
     const rows: Row[] = [];
-    const versions: Record<string, string> = {};
+    const commit = await commitOf();
+    const versions: Record<string, string> = { kernel: (await run("uname", ["-r"])).trim() };
     if (!flags["no-build"]) await run(process.execPath, ["tools/setup.mjs", "--build"], { timeoutMs: 300_000 });
     const project = copyProgram(stage.folder, timeScale);
-    const templates = new Map<Release, string>();
-    for (const release of chosen) templates.set(release, await rootfs(release, say));
-    const network = await Network.open(stage);
-    const clients = await Clients.create(stage, network);
-    const monitoring = await Monitoring.start(stage, network, timeScale);
-    Object.assign(versions, monitoring.versions, { kernel: (await run("uname", ["-r"])).trim() });
-    for (const { release, scenarios: todo } of plan) {
-      if (todo.length === 0) continue;
-      say(`booting Debian ${release}`);
-      const host = await Host.boot(stage, {
-        release,
-        template: templates.get(release) ?? "",
-        networkNamespace: network.namespaces.server.name,
-        publicKey: clients.publicKey,
-        project,
-        nodeModules: join(process.cwd(), "node_modules"),
+    const turns = new Turns();
+    const results = (some: readonly Row[]): Results => ({ rows: some, versions, timeScale, date: today() });
+    const runLane = async ({ release, todo }: (typeof plan)[number], number: number): Promise<Lane> => {
+      const sayHere = (text: string): void => say(`${release}  ${text}`);
+      const lane = await Lane.open(stage, {
+        ...{ release, number, project, commit, recordings: flags.record, say: sayHere },
+        template: await rootfs(release, sayHere),
       });
-      versions[`OpenSSH (Debian ${release})`] = await sshdVersion(host);
-      const bench = await prepare(host, network, clients, monitoring, release);
-      for (const scenario of todo) {
-        say(`${scenario.name} (Debian ${release}): ${scenario.title}`);
-        const row = await runScenario(scenario, bench, flags.record);
+      Object.assign(versions, lane.versions);
+      await lane.run(todo, turns, (row) => {
         rows.push(row);
-        report(row);
-      }
-      if (flags.keep && release === plan.at(-1)?.release) await keep(stage, monitoring);
-      host.halt();
-    }
-    finish(rows, versions);
+        // At once: what has been measured outlives a run that is ended.
+        if (flags.write) write(results([row]));
+      });
+      return lane;
+    };
+    const lanes = await Promise.all(plan.map(runLane));
+    if (flags.keep) await keep(stage, lanes);
+    for (const lane of lanes) lane.close();
+    finish(results(rows));
     return rows.every(({ problems }) => problems.length === 0) ? 0 : 1;
   } catch (error) {
     console.error(`lab: ${error instanceof Error ? error.stack : error}`);
@@ -117,49 +105,29 @@ async function main(): Promise<number> {
   }
 }
 
+/** What runs alone makes the other hosts wait: at the end they wait least. */
+const aloneLast = (a: Scenario, b: Scenario): number => Number(a.alone !== undefined) - Number(b.alone !== undefined);
+
+const today = (): string => new Date().toISOString().slice(0, 10);
+
+/** Of the tree that is measured; "+" where it has changes of its own; "unknown" without git. */
+async function commitOf(): Promise<string> {
+  const git = (...words: readonly string[]) => attempt("git", words);
+  const { status, stdout } = await git("rev-parse", "--short", "HEAD");
+  if (status !== 0) return "unknown";
+  const changes = (await git("status", "--porcelain", "--", "src", "test/lab", "test/netns.ts")).stdout;
+  return `${stdout.trim()}${changes === "" ? "" : "+"}`;
+}
+
 function wanted(scenario: Scenario, release: Release): boolean {
   if (scenario.releases && !scenario.releases.includes(release)) return false;
   if (flags.only) return flags.only.includes(scenario.name);
   return !flags.core || scenario.core === true;
 }
 
-async function prepare(
-  host: Host,
-  network: Network,
-  clients: Clients,
-  monitoring: Monitoring,
-  release: Release,
-): Promise<Bench> {
-  const knownPeers = [0, 1, 2, 3, 4].map((n) => network.peer(n));
-  const strangers = Array.from({ length: 500 }, (_, n) => network.peer(300 + n));
-  await clients.login(knownPeers);
-  await host.run("/opt/node /opt/project/dist/cli/main.js observe install");
-  return {
-    ...{ host, network, clients, monitoring, release, timeScale, knownPeers, strangers },
-    exporter: new LabExporter(host, monitoring),
-    say: (text) => say(`  ${text}`),
-    scaledSeconds: (seconds) => seconds / timeScale,
-  };
-}
-
-async function sshdVersion(host: Host): Promise<string> {
-  const { stdout, stderr } = await host.attempt("ssh -V");
-  return /OpenSSH_(\S+)/.exec(`${stdout}${stderr}`)?.[1]?.replace(/,$/, "") ?? "unknown";
-}
-
-function report(row: Row): void {
-  for (const { what, wanted: bound, seen } of row.evidence) say(`  ${what}: ${seen} (wanted ${bound})`);
-  const latency =
-    row.evidenceToPageSeconds === undefined ? "" : `, ${row.evidenceToPageSeconds.toFixed(1)} s after the evidence`;
-  say(`  expected ${row.expected}, paged ${row.paged.join(", ") || "none"}${latency}`);
-  if (row.recovery !== undefined) say(`  resolved: ${row.recovery.slice(0, 200)}`);
-  for (const problem of row.problems) say(`  NOT AS EXPECTED: ${problem.slice(0, 600)}`);
-}
-
-function finish(rows: readonly Row[], versions: Readonly<Record<string, string>>): void {
-  const date = new Date().toISOString().slice(0, 10);
-  console.log(`\n${resultsPage({ rows, versions, timeScale, date })}`);
-  if (flags.write) write({ rows, versions, timeScale, date });
+function finish(results: Results): void {
+  const { rows } = results;
+  console.log(`\n${resultsPage(results)}`);
   const failed = rows.filter(({ problems }) => problems.length > 0).length;
   const counts = { passed: rows.length - failed, failed, skipped: 0 };
   const file = process.env["RESULT_FILE"];
@@ -180,9 +148,11 @@ function write(now: Results): void {
   writeFileSync("docs/lab-results.md", resultsPage(results));
 }
 
-async function keep(stage: Stage, monitoring: Monitoring): Promise<void> {
-  for (const service of ["prometheus", "alertmanager", "exporter"] as const) {
-    console.log(`${service}: http://127.0.0.1:${await monitoring.publish(stage, service)}`);
+async function keep(stage: Stage, lanes: readonly Lane[]): Promise<void> {
+  for (const { monitoring, release } of lanes) {
+    for (const service of ["prometheus", "alertmanager", "exporter"] as const) {
+      console.log(`Debian ${release}, ${service}: http://127.0.0.1:${await monitoring.publish(stage, service)}`);
+    }
   }
   console.log("Ctrl-C ends it");
   await new Promise(() => setInterval(() => undefined, 60_000));

@@ -48,7 +48,7 @@ export class Monitoring {
   }
 
   static async start(stage: Stage, network: Network, timeScale: number, suite: Suite = "machine"): Promise<Monitoring> {
-    const folder = join(stage.folder, "monitoring");
+    const folder = join(stage.folder, network.monitoring);
     mkdirSync(folder);
     const kit = ["--import=tsx", "src/kit/main.ts", "--out", folder, "--time-scale", String(timeScale)];
     await run(process.execPath, kit);

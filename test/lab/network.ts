@@ -1,17 +1,24 @@
 /**
  * The lab's network: client - router - server as in test/netns.ts, a fourth namespace for monitoring on a link of its
  * own to the server (so that a fault on the path does not blind the page), clients with a TTL of their own, and nftables
- * counters in the client as a second witness of every reset.
+ * counters in client and server as a second witness of every reset.
  */
 import { debian } from "../../tools/debian.ts";
 import { type Lab as Namespaces, openLab, setInNamespace } from "../netns.ts";
 import { run } from "./command.ts";
 import type { Stage } from "./stage.ts";
 
+/** Segments on port 22 as nftables counts them: the second witness. */
 export interface Witness {
-  /** RST segments as the client's kernel sees them, on port 22. */
-  readonly resetsFromServer: number;
+  /** RSTs as they reach the server, whoever made them; and as they leave it. */
+  readonly resetsIn: number;
+  readonly resetsOut: number;
+  /** RSTs that the clients' kernel sent, and got. */
   readonly resetsToServer: number;
+  readonly resetsFromServer: number;
+  /** Connections that the clients asked for, each try; and that were answered. */
+  readonly synsToServer: number;
+  readonly synAcksFromServer: number;
 }
 
 export class Network {
@@ -31,8 +38,9 @@ export class Network {
     this.monitoring = namespaces.server.name.replace("server", "mon");
   }
 
-  static async open(stage: Stage): Promise<Network> {
-    const namespaces = await openLab({ offload: false });
+  /** `number`: which of this run's networks. */
+  static async open(stage: Stage, number = 0): Promise<Network> {
+    const namespaces = await openLab({ offload: false, number });
     stage.onClose(() => namespaces.close());
     const network = new Network(namespaces);
     const { monitoring } = network;
@@ -54,7 +62,8 @@ export class Network {
     await ip("-n", client.name, "route", "add", "local", `${net}.4.0/22`, "dev", "lo");
     await ip("-n", router.name, "route", "add", `${net}.4.0/22`, "via", client.address);
     await setInNamespace(client, "net/ipv4/ip_default_ttl", 128);
-    await network.rules("client", witnessRules);
+    await network.rules("client", clientWitness);
+    await network.rules("server", serverWitness);
     return network;
   }
 
@@ -76,14 +85,24 @@ export class Network {
   }
 
   async witness(): Promise<Witness> {
-    const nft = await debian("nft");
-    const args = ["netns", "exec", this.namespaces.client.name, nft.path, "-j", "list", "counters"];
-    const { nftables } = JSON.parse(await run("ip", args, { env: nft.env })) as {
-      nftables: { counter?: { name: string; packets: number } }[];
+    const [client, server] = [await this.#counters("client"), await this.#counters("server")];
+    const packets = (counters: ReadonlyMap<string, number>, name: string): number => counters.get(name) ?? 0;
+    return {
+      resetsIn: packets(server, "resets_in"),
+      resetsOut: packets(server, "resets_out"),
+      resetsToServer: packets(client, "resets_to_server"),
+      resetsFromServer: packets(client, "resets_from_server"),
+      synsToServer: packets(client, "syns_to_server"),
+      synAcksFromServer: packets(client, "syn_acks_from_server"),
     };
-    const packets = (name: string): number =>
-      nftables.find(({ counter }) => counter?.name === name)?.counter?.packets ?? 0;
-    return { resetsFromServer: packets("from_server"), resetsToServer: packets("to_server") };
+  }
+
+  async #counters(where: "client" | "server"): Promise<ReadonlyMap<string, number>> {
+    const nft = await debian("nft");
+    const args = ["netns", "exec", this.namespaces[where].name, nft.path];
+    const text = await run("ip", [...args, "-j", "list", "counters", "table", "inet", "witness"], { env: nft.env });
+    const { nftables } = JSON.parse(text) as { nftables: { counter?: { name: string; packets: number } }[] };
+    return new Map(nftables.flatMap(({ counter }) => (counter ? [[counter.name, counter.packets]] : [])));
   }
 
   /** Offload stays off, routes and rules of a scenario go. */
@@ -95,16 +114,34 @@ export class Network {
   }
 }
 
-const witnessRules = `table inet witness {
-  counter from_server { }
-  counter to_server { }
+const clientWitness = `table inet witness {
+  counter resets_from_server { }
+  counter resets_to_server { }
+  counter syns_to_server { }
+  counter syn_acks_from_server { }
   chain input {
     type filter hook input priority -200; policy accept;
-    tcp sport 22 tcp flags & rst == rst counter name from_server
+    tcp sport 22 tcp flags & rst == rst counter name resets_from_server
+    tcp sport 22 tcp flags & (syn | ack) == (syn | ack) counter name syn_acks_from_server
   }
   chain output {
     type filter hook output priority -200; policy accept;
-    tcp dport 22 tcp flags & rst == rst counter name to_server
+    tcp dport 22 tcp flags & rst == rst counter name resets_to_server
+    tcp dport 22 tcp flags & (syn | ack) == syn counter name syns_to_server
+  }
+}
+`;
+
+const serverWitness = `table inet witness {
+  counter resets_in { }
+  counter resets_out { }
+  chain arriving {
+    type filter hook prerouting priority -350; policy accept;
+    tcp dport 22 tcp flags & rst == rst counter name resets_in
+  }
+  chain leaving {
+    type filter hook postrouting priority 350; policy accept;
+    tcp sport 22 tcp flags & rst == rst counter name resets_out
   }
 }
 `;

@@ -5,8 +5,9 @@
 import { until } from "./command.ts";
 import { sum, type Values } from "./exporter.ts";
 import type { Notification } from "./monitoring.ts";
+import type { Witness } from "./network.ts";
 import { type Head, Recording } from "./recording.ts";
-import type { Bench, Evidence, Scenario } from "./scenario.ts";
+import type { Bench, Evidence, Scenario, SecondWitness } from "./scenario.ts";
 
 export interface Row {
   readonly scenario: string;
@@ -15,33 +16,49 @@ export interface Row {
   readonly expected: string;
   /** Every alert that notified anybody, with its receiver. */
   readonly paged: readonly string[];
-  readonly evidence: readonly {
-    readonly what: string;
-    readonly wanted: string;
-    readonly seen: number;
-    readonly why?: string;
-  }[];
+  /** Of these the ones that are expected beside `expected`, with the reason. */
+  readonly alsoFine?: Readonly<Record<string, string>>;
+  readonly evidence: readonly EvidenceRow[];
+  /** RST segments on port 22 from injection to page: as nftables counted them on the wire, and as the exporter did. */
+  readonly resets?: Readonly<Record<"inOnWire" | "inCounted" | "outOnWire" | "outCounted", number>>;
   /** From the evidence in /metrics to the page at the webhook. */
   readonly evidenceToPageSeconds?: number;
   readonly injectToPageSeconds?: number;
   /** What the resolved page said of the recovery. */
   readonly recovery?: string;
   readonly seconds: number;
+  /** Of this project when it was measured. */
+  readonly commit: string;
   /** Empty: as expected. */
   readonly problems: readonly string[];
+}
+
+export interface EvidenceRow {
+  readonly what: string;
+  /** Bounds. */
+  readonly wanted: string;
+  readonly seen: number;
+  readonly truth?: number;
+  readonly witness?: SecondWitness;
+  readonly why?: string;
 }
 
 const evidenceDeadlineMs = 30_000;
 const resolvedDeadlineSeconds = 120;
 
 /** `recordings`: a folder to save what the scenario left in. */
-export async function runScenario(scenario: Scenario, bench: Bench, recordings?: string): Promise<Row> {
+export async function runScenario(
+  scenario: Scenario,
+  bench: Bench,
+  { commit, recordings }: { readonly commit: string; readonly recordings?: string | undefined },
+): Promise<Row> {
   const startedMs = Date.now();
   const { exporter, monitoring, host, network, clients, knownPeers, release } = bench;
   const instance = `${scenario.name}-${release}`;
   const problems: string[] = [];
   const recording = recordings === undefined ? undefined : new Recording(recordings, scenario.name, bench);
   let evidence: Row["evidence"] = [];
+  let resets: Row["resets"];
   let endCounts = async (): Promise<Head["counts"]> => [];
   let latency: Pick<Row, "evidenceToPageSeconds" | "injectToPageSeconds" | "recovery"> = {};
   const notified = (): Notification[] => monitoring.notifications.filter((each) => each.instance === instance);
@@ -61,15 +78,15 @@ export async function runScenario(scenario: Scenario, bench: Bench, recordings?:
     await until("Prometheus has a few samples", async () => {
       return ((await monitoring.query(`count_over_time(up{instance="${instance}"}[1m])`)) ?? 0) >= 4;
     });
+    const wireBefore = await network.witness();
     const before = await exporter.values();
     const injectedMs = Date.now();
     const wanted = await scenario.inject(bench);
     const seen = await waitForEvidence(bench, before, wanted);
     const evidenceMs = Date.now();
     await recording?.evidence();
-    evidence = seen.rows;
+    evidence = seen;
     endCounts = async () => countsOf(wanted, before, await exporter.values());
-    problems.push(...seen.problems);
     if (scenario.page === undefined) {
       await pause(bench.scaledSeconds(scenario.quietSeconds ?? 300) + 4);
     } else {
@@ -91,6 +108,13 @@ export async function runScenario(scenario: Scenario, bench: Bench, recordings?:
         problems.push(message(error));
       }
     }
+    const after = await exporter.values();
+    // What a counter says then, nothing counted late or twice; gauges have gone on.
+    evidence = rowsOf(wanted, before, after).map((row, n) => (wanted[n]?.gauge ? (seen[n] ?? row) : row));
+    problems.push(...evidence.flatMap((row, n) => problemsOf(row, wanted[n])));
+    resets = await resetsOf(bench, wireBefore, before, after);
+    if (resets.inCounted > resets.inOnWire || resets.outCounted > resets.outOnWire)
+      problems.push(`more resets counted than there were: ${JSON.stringify(resets)}`);
     await scenario.heal?.(bench);
     clients.closeSessions();
     await clients.login(knownPeers.slice(0, 2));
@@ -120,8 +144,11 @@ export async function runScenario(scenario: Scenario, bench: Bench, recordings?:
     ?.end(endCounts, firing()[0] ?? "none")
     .catch((error: unknown) => problems.push(`recording: ${message(error)}`));
   await mend(scenario, bench).catch((error: unknown) => problems.push(`healing: ${message(error)}`));
-  for (const alert of firing()) {
-    if (alert !== scenario.page && scenario.alsoFine?.[alert] === undefined) problems.push(`paged ${alert}`);
+  const alsoFine: Record<string, string> = {};
+  for (const alert of firing().filter((each) => each !== scenario.page)) {
+    const why = scenario.alsoFine?.[alert];
+    if (why === undefined) problems.push(`paged ${alert}`);
+    else alsoFine[alert] = why;
   }
   monitoring.watch("none");
   const paged = firing().map((alert) => `${alert} (${notified().find((each) => each.alert === alert)?.receiver})`);
@@ -131,9 +158,12 @@ export async function runScenario(scenario: Scenario, bench: Bench, recordings?:
     release,
     expected: scenario.page ?? "none",
     paged,
+    ...(Object.keys(alsoFine).length > 0 && { alsoFine }),
     evidence,
+    ...(resets && { resets }),
     ...latency,
     seconds: (Date.now() - startedMs) / 1000,
+    commit,
     problems,
   };
 
@@ -150,39 +180,57 @@ export async function runScenario(scenario: Scenario, bench: Bench, recordings?:
   }
 }
 
-async function waitForEvidence(bench: Bench, before: Values, wanted: readonly Evidence[]) {
-  const problems: string[] = [];
-  const holds = (values: Values): boolean =>
-    wanted.every((each) => {
-      const seen = measured(each, before, values);
-      return seen >= (each.atLeast ?? Number.NEGATIVE_INFINITY) && seen <= (each.atMost ?? Number.POSITIVE_INFINITY);
-    });
+async function waitForEvidence(bench: Bench, before: Values, wanted: readonly Evidence[]): Promise<EvidenceRow[]> {
   let values: Values = new Map();
-  try {
-    await until(
-      "evidence",
-      async () => {
-        values = await bench.exporter.values();
-        return holds(values);
-      },
-      { deadlineMs: evidenceDeadlineMs, everyMs: 300 },
-    );
-  } catch (error) {
-    if (values.size === 0) problems.push(message(error));
-  }
-  const rows = wanted.map((each) => ({
+  const holds = (): boolean => wanted.every((each) => within(each, measured(each, before, values)));
+  await until(
+    "evidence",
+    async () => {
+      values = await bench.exporter.values();
+      return holds();
+    },
+    { deadlineMs: evidenceDeadlineMs, everyMs: 300 },
+  ).catch((error: unknown) => {
+    if (values.size === 0) throw error;
+  });
+  return rowsOf(wanted, before, values);
+}
+
+const within = ({ atLeast = -Infinity, atMost = Infinity }: Evidence, seen: number): boolean =>
+  seen >= atLeast && seen <= atMost;
+
+function rowsOf(wanted: readonly Evidence[], before: Values, values: Values): EvidenceRow[] {
+  return wanted.map((each) => ({
     what: `${each.metric}${each.labels ? JSON.stringify(each.labels).replace(/"/g, "").replace(/:/g, "=") : ""}`,
     wanted: bounds(each),
     seen: Math.round(measured(each, before, values) * 1000) / 1000,
+    ...(each.truth !== undefined && { truth: each.truth }),
+    ...(each.witness && { witness: each.witness }),
     ...(each.why !== undefined && { why: each.why }),
   }));
-  for (const [index, each] of wanted.entries()) {
-    const row = rows[index];
-    if (row && (row.seen < (each.atLeast ?? -Infinity) || row.seen > (each.atMost ?? Infinity))) {
-      problems.push(`${row.what} is ${row.seen}, not ${row.wanted}`);
-    }
-  }
-  return { rows, problems };
+}
+
+function problemsOf({ what, seen, wanted: allowed, witness, truth }: EvidenceRow, wanted?: Evidence): string[] {
+  if (!wanted) return [];
+  const exact = wanted.atLeast === wanted.atMost;
+  return [
+    ...(within(wanted, seen) ? [] : [`${what} is ${seen}, not ${allowed}`]),
+    ...(exact || wanted.why !== undefined ? [] : [`${what}: no reason why it is not exact`]),
+    ...(exact && witness !== undefined && witness.count !== truth
+      ? [`${what}: ${witness.by} says ${witness.count}, the scenario did ${truth}`]
+      : []),
+  ];
+}
+
+async function resetsOf(bench: Bench, wireBefore: Witness, before: Values, after: Values) {
+  const wire = await bench.network.witness();
+  const counted = (metric: string): number => sum(after, metric) - sum(before, metric);
+  return {
+    inOnWire: wire.resetsIn - wireBefore.resetsIn,
+    inCounted: counted("tcp_resets_received_total"),
+    outOnWire: wire.resetsOut - wireBefore.resetsOut,
+    outCounted: counted("tcp_resets_sent_total"),
+  };
 }
 
 /** Counters only: gauges are the collectors', which a replay does not have. */
@@ -197,10 +245,8 @@ function measured(each: Evidence, before: Values, values: Values): number {
   return each.gauge ? now : now - sum(before, each.metric, each.labels);
 }
 
-function bounds({ atLeast, atMost, truth }: Evidence): string {
-  const range = atLeast === atMost ? `${atLeast}` : `${atLeast ?? ""}..${atMost ?? ""}`;
-  return truth === undefined || (atLeast === truth && atMost === truth) ? range : `${range} (true: ${truth})`;
-}
+const bounds = ({ atLeast, atMost }: Evidence): string =>
+  atLeast === atMost ? `${atLeast}` : `${atLeast ?? ""}..${atMost ?? ""}`;
 
 /** With programs by their name: results are committed, and where a machine keeps them is nobody's business. */
 const message = (error: unknown): string =>

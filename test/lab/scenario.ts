@@ -36,9 +36,18 @@ export interface Evidence {
   readonly atMost?: number;
   /** A gauge: its value, not its growth. */
   readonly gauge?: true;
-  /** What the scenario itself did, where the bounds are wider: a lower bound, with the reason. */
+  /** What the scenario itself did. */
   readonly truth?: number;
+  /** The same, counted by somebody else than scenario and exporter. */
+  readonly witness?: SecondWitness;
+  /** Where the bounds are not exact: the reason. The run fails without it. */
   readonly why?: string;
+}
+
+export interface SecondWitness {
+  readonly count: number;
+  /** Who counted: systemd, nftables, the clients. */
+  readonly by: string;
 }
 
 export interface Scenario {
@@ -47,6 +56,8 @@ export interface Scenario {
   readonly title: string;
   /** Only there; default both. */
   readonly releases?: readonly Release[];
+  /** Reads or writes what all hosts of this machine share: nothing runs beside it. The reason. */
+  readonly alone?: string;
   /** Part of CI's core. */
   readonly core?: true;
   /** The alert that must page; undefined: no page at all. */
@@ -69,22 +80,18 @@ export interface Scenario {
   readonly recovery?: RegExp;
 }
 
-/** Exactly so many. */
-export const exactly = (metric: string, count: number, labels?: Readonly<Record<string, string>>): Evidence => ({
+type Labels = Readonly<Record<string, string>>;
+
+/** Exactly so many, and so says the second witness where there is one. */
+export const exactly = (metric: string, count: number, labels?: Labels, witness?: SecondWitness): Evidence => ({
   metric,
-  atLeast: count,
-  atMost: count,
-  truth: count,
+  ...{ atLeast: count, atMost: count, truth: count },
   ...(labels && { labels }),
+  ...(witness && { witness }),
 });
 
-/** At least so many, since the host cannot tell more: why. */
-export const lowerBound = (
-  metric: string,
-  count: number,
-  {
-    truth,
-    why,
-    ...labels
-  }: { readonly truth: number; readonly why: string } & Readonly<Record<string, string | number>>,
-): Evidence => ({ metric, atLeast: count, truth, why, labels: labels as Record<string, string> });
+/** A gauge that has this value. */
+export const stands = (metric: string, value: number, witness?: SecondWitness): Evidence => ({
+  ...exactly(metric, value, undefined, witness),
+  gauge: true,
+});

@@ -1,4 +1,4 @@
-import type { Scenario } from "../scenario.ts";
+import { exactly, type Scenario, stands } from "../scenario.ts";
 
 export const badConfiguration: Scenario = {
   name: "bad-configuration",
@@ -6,11 +6,16 @@ export const badConfiguration: Scenario = {
   page: "SshdDown",
   async inject({ host }) {
     await host.configure("PermitRotLogin no\n", "none");
-    await host.attempt("systemctl restart ssh.service");
+    const tries = await host.failedStarts();
     return [
-      { metric: "sshd_start_failures_total", labels: { reason: "configuration" }, atLeast: 1 },
-      { metric: "sshd_up", atLeast: 0, atMost: 0, gauge: true },
-      { metric: "sshd_stops_total", labels: { reason: "crash" }, atLeast: 0, atMost: 0 },
+      exactly(
+        "sshd_start_failures_total",
+        tries,
+        { reason: "configuration" },
+        { count: tries, by: "systemd, NRestarts" },
+      ),
+      stands("sshd_up", 0),
+      exactly("sshd_stops_total", 0, { reason: "crash" }),
     ];
   },
   heal: ({ host }) => host.configure(""),

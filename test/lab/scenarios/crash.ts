@@ -1,3 +1,4 @@
+import { until } from "../command.ts";
 import { exactly, type Scenario } from "../scenario.ts";
 
 export const crash: Scenario = {
@@ -6,7 +7,13 @@ export const crash: Scenario = {
   core: true,
   page: "SshdCrashed",
   async inject({ host }) {
+    const restarts = await host.restarts();
     await host.run(`kill -9 ${await host.listener()}`);
-    return [exactly("sshd_stops_total", 1, { reason: "crash" }), exactly("sshd_starts_total", 1)];
+    await until("systemd restarts sshd", async () => (await host.restarts()) > restarts);
+    const systemd = { count: (await host.restarts()) - restarts, by: "systemd, NRestarts" };
+    return [
+      exactly("sshd_stops_total", 1, { reason: "crash" }, systemd),
+      exactly("sshd_starts_total", 1, undefined, systemd),
+    ];
   },
 };

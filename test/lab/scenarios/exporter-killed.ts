@@ -8,12 +8,17 @@ export const killedInCrash: Scenario = {
   title: "the exporter is killed with SIGKILL between two crashes of sshd",
   page: "SshdCrashed",
   async inject({ host, exporter }) {
+    const restarts = await host.restarts();
     await host.run(`kill -9 ${await host.listener()}; sleep 2`);
     await exporter.values();
     await exporter.kill();
     await host.run(`kill -9 ${await host.listener()}; sleep 1`);
     await exporter.resume();
-    return [exactly("sshd_stops_total", 2, { reason: "crash" }), exactly("sshd_starts_total", 2)];
+    const systemd = { count: (await host.restarts()) - restarts, by: "systemd, NRestarts" };
+    return [
+      exactly("sshd_stops_total", 2, { reason: "crash" }, systemd),
+      exactly("sshd_starts_total", 2, undefined, systemd),
+    ];
   },
 };
 
@@ -24,11 +29,15 @@ export const killedInRefusals: Scenario = {
   alsoFine,
   async inject({ host, clients, exporter, knownPeers: [victim = ""] }) {
     await host.run(`echo 'sshd: ${victim}' > /etc/hosts.deny`);
-    for (let n = 0; n < 5; n++) await clients.ssh(victim);
+    let refused = 0;
+    const knock = async (): Promise<void> => {
+      for (let n = 0; n < 5; n++) if ((await clients.ssh(victim)).status !== 0) refused++;
+    };
+    await knock();
     await exporter.kill();
-    for (let n = 0; n < 5; n++) await clients.ssh(victim);
+    await knock();
     await exporter.resume();
-    return [exactly("tcp_wrappers_refusals_total", 10)];
+    return [exactly("tcp_wrappers_refusals_total", 10, undefined, { count: refused, by: "clients cut off" })];
   },
   heal: ({ host }) => host.run(": > /etc/hosts.deny").then(() => undefined),
 };

@@ -1,5 +1,8 @@
 import type { Scenario } from "../scenario.ts";
 
+/** Of a timeout that is none of the well-known ones. */
+export const sameAge = "three at the same age make it a timeout; how long each was idle is read every few seconds only";
+
 export const firewallIdle: Scenario = {
   name: "firewall-idle",
   title: "a stateful firewall on the path forgets sessions that are idle for 20 s, and resets what comes later",
@@ -34,7 +37,7 @@ table inet firewall {
       Promise.all(sessions.map(({ ended }) => ended)),
       new Promise((end) => setTimeout(end, 29_000)),
     ]);
-    return [{ metric: "sessions_cut_idle_total", atLeast: 3, atMost: 4, truth: 4 }];
+    return [{ metric: "sessions_cut_idle_total", atLeast: 3, atMost: 4, truth: 4, why: sameAge }];
   },
   heal: ({ network }) => network.heal(),
 };

@@ -1,4 +1,4 @@
-import type { Scenario } from "../scenario.ts";
+import { exactly, type Scenario } from "../scenario.ts";
 
 export const linkFlap: Scenario = {
   name: "link-flap",
@@ -12,8 +12,13 @@ export const linkFlap: Scenario = {
     await new Promise((resolve) => setTimeout(resolve, 1500));
     await network.in("router", "ip link set r2 up");
     await new Promise((resolve) => setTimeout(resolve, 1500));
-    await clients.killSockets(peers);
-    // A virtual interface prints no line: the carrier's count is all there is.
-    return [{ metric: "interface_carrier_changes_total", atLeast: 2, truth: 2 }];
+    const before = await network.witness();
+    const killed = await clients.killSockets(peers);
+    const wire = { count: (await network.witness()).resetsIn - before.resetsIn, by: "nftables" };
+    return [
+      // A virtual interface prints no line: the carrier's count is all there is.
+      exactly("interface_carrier_changes_total", 2),
+      exactly("connections_ended_total", killed, { outcome: "reset", peer_class: "known" }, wire),
+    ];
   },
 };

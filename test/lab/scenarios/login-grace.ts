@@ -1,8 +1,9 @@
-import { exactly, type Scenario } from "../scenario.ts";
+import { exactly, type Scenario, type SecondWitness } from "../scenario.ts";
 
-const grace = async ({ host, clients, knownPeers }: Parameters<Scenario["inject"]>[0]): Promise<void> => {
+const grace = async ({ host, clients, knownPeers }: Parameters<Scenario["inject"]>[0]): Promise<SecondWitness> => {
   await host.configure("LoginGraceTime 3\nMaxStartups 100\n");
-  await clients.raw("half", knownPeers, 10, { holdMs: 8000 });
+  const ends = await clients.raw("half", knownPeers, 10, { holdMs: 8000 });
+  return { count: ends.filter(({ result }) => result !== "held").length, by: "clients cut off" };
 };
 
 export const loginGrace: Scenario = {
@@ -11,8 +12,8 @@ export const loginGrace: Scenario = {
   releases: ["13"],
   page: "SshdLoginTimeout",
   async inject(bench) {
-    await grace(bench);
-    return [exactly("connections_ended_total", 10, { outcome: "timeout", peer_class: "known" })];
+    const witness = await grace(bench);
+    return [exactly("connections_ended_total", 10, { outcome: "timeout", peer_class: "known" }, witness)];
   },
   heal: ({ host }) => host.configure("", "reload"),
 };
@@ -23,7 +24,7 @@ export const loginGraceSilent: Scenario = {
   releases: ["12"],
   page: undefined,
   async inject(bench) {
-    await grace(bench);
+    const witness = await grace(bench);
     return [
       {
         metric: "connections_ended_total",
@@ -31,6 +32,7 @@ export const loginGraceSilent: Scenario = {
         atLeast: 0,
         atMost: 10,
         truth: 10,
+        witness,
         why: "9.2 of Debian logs no grace timeout; the kernel alone sees the end",
       },
     ];

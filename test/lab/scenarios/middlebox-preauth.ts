@@ -1,10 +1,11 @@
-import type { Scenario } from "../scenario.ts";
+import { exactly, type Scenario } from "../scenario.ts";
 
 export const middleboxPreauth: Scenario = {
   name: "middlebox-preauth",
   title: "a device on the path resets new connections of known peers as soon as sshd says something",
   page: "SshResetMiddlebox",
   async inject({ network, clients, knownPeers }) {
+    const before = await network.witness();
     await network.rules(
       "router",
       `flush ruleset
@@ -18,9 +19,10 @@ table inet middlebox {
     );
     for (const peer of knownPeers) await clients.ssh(peer, "true", ["-o", "ConnectTimeout=2"], 3000);
     await network.rules("router", "flush ruleset");
+    const wire = { count: (await network.witness()).resetsIn - before.resetsIn, by: "nftables" };
     return [
-      { metric: "middlebox_resets_total", atLeast: 3, truth: 5 },
-      { metric: "connections_ended_total", labels: { outcome: "reset", peer_class: "known" }, atLeast: 3, truth: 5 },
+      exactly("middlebox_resets_total", 5, undefined, wire),
+      exactly("connections_ended_total", 5, { outcome: "reset", peer_class: "known" }, wire),
     ];
   },
 };

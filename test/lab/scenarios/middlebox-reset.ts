@@ -7,10 +7,12 @@ export const middleboxReset: Scenario = {
   page: "SshResetMiddlebox",
   async inject({ network, clients, knownPeers }) {
     const sessions = await Promise.all(knownPeers.slice(0, 4).map((peer) => clients.open(peer, talking)));
+    const before = await network.witness();
     await network.rules("router", cutting(network.serverAddress));
     await Promise.race([Promise.all(sessions.map(({ ended }) => ended)), new Promise((r) => setTimeout(r, 8000))]);
     await network.rules("router", "flush ruleset");
-    return [exactly("middlebox_resets_total", 4)];
+    const { resetsIn } = await network.witness();
+    return [exactly("middlebox_resets_total", 4, undefined, { count: resetsIn - before.resetsIn, by: "nftables" })];
   },
 };
 

@@ -1,4 +1,4 @@
-import type { Scenario } from "../scenario.ts";
+import { exactly, type Scenario, stands } from "../scenario.ts";
 
 export const missingHostKeys: Scenario = {
   name: "missing-host-keys",
@@ -6,10 +6,10 @@ export const missingHostKeys: Scenario = {
   page: "SshdDown",
   async inject({ host }) {
     await host.run("mkdir -p /var/tmp/keys && mv /etc/ssh/ssh_host_* /var/tmp/keys/");
-    await host.attempt("systemctl restart ssh.service");
+    const tries = await host.failedStarts();
     return [
-      { metric: "sshd_start_failures_total", labels: { reason: "host_keys" }, atLeast: 1 },
-      { metric: "sshd_up", atLeast: 0, atMost: 0, gauge: true },
+      exactly("sshd_start_failures_total", tries, { reason: "host_keys" }, { count: tries, by: "systemd, NRestarts" }),
+      stands("sshd_up", 0),
     ];
   },
   async heal({ host }) {

@@ -1,4 +1,4 @@
-import type { Scenario } from "../scenario.ts";
+import { type Scenario, stands } from "../scenario.ts";
 import { clientRoute } from "./mtu-blackhole.ts";
 
 export const mtuLearned: Scenario = {
@@ -10,6 +10,6 @@ export const mtuLearned: Scenario = {
     const { status, stderr } = await clients.ssh(peer, "head -c 3000000 /dev/zero", [], 30_000);
     await restore();
     if (status !== 0) throw new Error(`the transfer failed: ${stderr.slice(-200)}`);
-    return [{ metric: "ssh_sockets_full_size_stuck", atLeast: 0, atMost: 0, gauge: true }];
+    return [stands("ssh_sockets_full_size_stuck", 0)];
   },
 };

@@ -1,3 +1,4 @@
+import { cutOff } from "../clients.ts";
 import type { Scenario } from "../scenario.ts";
 
 export const openFiles: Scenario = {
@@ -6,8 +7,18 @@ export const openFiles: Scenario = {
   page: "SshdProcessLimit",
   async inject({ host, clients, knownPeers }) {
     await host.run(`prlimit --nofile=7:7 --pid ${await host.listener()}`);
-    await clients.raw("half", knownPeers, 5, { holdMs: 3000 });
-    return [{ metric: "sshd_resource_errors_total", labels: { resource: "files" }, atLeast: 1 }];
+    const ends = await clients.raw("half", knownPeers, 5, { holdMs: 3000 });
+    return [
+      {
+        metric: "sshd_resource_errors_total",
+        labels: { resource: "files" },
+        atLeast: 1,
+        atMost: 10,
+        truth: 5,
+        witness: { count: cutOff(ends), by: "clients cut off" },
+        why: "how many files a connection needs at once depends on the others",
+      },
+    ];
   },
   heal: ({ host }) => host.configure(""),
 };

@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { debian } from "../../../tools/debian.ts";
 import type { Scenario } from "../scenario.ts";
+import { sameAge } from "./firewall-idle.ts";
 
 export const proxyIdle: Scenario = {
   name: "proxy-idle",
@@ -44,6 +45,6 @@ listen ssh
     } finally {
       proxy.kill("SIGKILL");
     }
-    return [{ metric: "sessions_cut_idle_total", atLeast: 3, atMost: 4, truth: 4 }];
+    return [{ metric: "sessions_cut_idle_total", atLeast: 3, atMost: 4, truth: 4, why: sameAge }];
   },
 };

@@ -1,3 +1,4 @@
+import { cutOff } from "../clients.ts";
 import { exactly, type Scenario } from "../scenario.ts";
 
 export const tcpWrappers: Scenario = {
@@ -12,9 +13,9 @@ export const tcpWrappers: Scenario = {
     await host.run(`printf 'sshd: %s\\n' '${denied.join(" ")}' > /etc/hosts.deny`);
     const { status } = await clients.ssh(victim);
     if (status === 0) throw new Error("the denied peer could log in: this sshd is not linked with libwrap");
-    await clients.raw("hold", strangers.slice(0, 50), 50, { holdMs: 3000, gapMs: 60 });
+    const ends = await clients.raw("hold", strangers.slice(0, 50), 50, { holdMs: 3000, gapMs: 60 });
     return [
-      exactly("tcp_wrappers_refusals_total", 51),
+      exactly("tcp_wrappers_refusals_total", 51, undefined, { count: 1 + cutOff(ends), by: "clients cut off" }),
       exactly("connections_ended_total", 1, { outcome: "refused", peer_class: "known" }),
     ];
   },
