@@ -328,10 +328,7 @@ async function apt(config: string, args: readonly string[], cwd: string): Promis
     throw new Error(`apt-get ${args.at(-1)} failed (${code}): ${stderr.trim().split("\n").slice(-3).join("; ")}`);
 }
 
-const programFolders = [
-  ...["usr/bin", "bin", "usr/sbin", "sbin", "usr/lib/systemd", "lib/systemd", "usr/lib/openssh"],
-  "usr/libexec/docker/cli-plugins",
-];
+const programFolders = ["usr/bin", "bin", "usr/sbin", "sbin", "usr/lib/systemd", "lib/systemd", "usr/lib/openssh"];
 
 /**
  * This machine's own release: the program runs with this machine's loader and the cached libraries in front.
