@@ -23,7 +23,6 @@ const usage = `usage: npm run lab -- [options]      (as root)
   --core             what CI runs: the core scenarios on Debian 12
   --keep             leave everything up afterwards and print where to look; ends with Ctrl-C
   --write            put each result into docs/lab-results.md and .json, in place of that scenario's last one
-  --no-build         run dist as it is
   --record FOLDER    save each scenario's journal, metrics and sockets there
 `;
 const { values: flags } = parseArgs({
@@ -35,7 +34,6 @@ const { values: flags } = parseArgs({
     keep: { type: "boolean" },
     write: { type: "boolean" },
     record: { type: "string" },
-    "no-build": { type: "boolean" },
     help: { type: "boolean", short: "h" },
   },
 });
@@ -74,7 +72,6 @@ async function main(): Promise<number> {
     const rows: Row[] = [];
     const commit = await commitOf();
     const versions: Record<string, string> = { kernel: (await run("uname", ["-r"])).trim() };
-    if (!flags["no-build"]) await run(process.execPath, ["tools/setup.mjs", "--build"], { timeoutMs: 300_000 });
     const project = copyProgram(stage.folder, timeScale);
     const turns = new Turns();
     const results = (some: readonly Row[]): Results => ({ rows: some, versions, timeScale, date: today() });
@@ -106,9 +103,13 @@ async function main(): Promise<number> {
 }
 
 /** What runs alone makes the other hosts wait: at the end they wait least. */
-const aloneLast = (a: Scenario, b: Scenario): number => Number(a.alone !== undefined) - Number(b.alone !== undefined);
+function aloneLast(a: Scenario, b: Scenario): number {
+  return Number(a.alone !== undefined) - Number(b.alone !== undefined);
+}
 
-const today = (): string => new Date().toISOString().slice(0, 10);
+function today(): string {
+  return new Date().toISOString().slice(0, 10);
+}
 
 /** Of the tree that is measured; "+" where it has changes of its own; "unknown" without git. */
 async function commitOf(): Promise<string> {
