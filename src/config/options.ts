@@ -90,6 +90,20 @@ export const options = {
     group: "Sources",
     summary: "Read the cloud's flow logs in this file or folder, which your own sync fills. Repeatable.",
   },
+  "source.haproxy-log": {
+    type: "texts",
+    default: [],
+    placeholder: "PATH",
+    group: "Sources",
+    summary: "Follow haproxy's own log (option tcplog), as /var/log/haproxy.log: who ended the sessions. Repeatable.",
+  },
+  "source.haproxy-backend": {
+    type: "texts",
+    default: [],
+    placeholder: "NAME",
+    group: "Sources",
+    summary: "Backend of haproxy that leads to sshd. Repeatable. Default: every session in TCP mode counts.",
+  },
   "source.journal": {
     type: "switch",
     default: undefined,

@@ -267,7 +267,7 @@ export class Exporter {
    * goes on from there. Sources that begin with their first event have no place yet.
    */
   async #keepBeginnings(signal: AbortSignal): Promise<void> {
-    const logs = this.#sources.filter(({ name }) => name === "journal" || name === "logfile" || name === "kmsg");
+    const logs = this.#sources.filter(({ name }) => name !== "tcp_trace" && name !== "flow_log");
     const deadline = Date.now() + beginningsMs;
     while (logs.some(({ name }) => this.#counting.position(name) === undefined)) {
       if (signal.aborted || Date.now() > deadline) break;
@@ -279,8 +279,8 @@ export class Exporter {
   /** Everything there is to show now. */
   async #gather(): Promise<readonly Sample[]> {
     await this.#begun;
-    const counted = await this.#committer.samples();
-    const { samples, states } = await this.#collectors.collect();
+    // Collectors are read while the disk is waited for.
+    const [counted, { samples, states }] = await Promise.all([this.#committer.samples(), this.#collectors.collect()]);
     this.#collectorStates = states;
     return [
       { name: "sshreset_build_info", labels: { version: this.#version, node: process.version }, value: 1 },

@@ -7,6 +7,7 @@ import type { SourceName } from "../model/record.ts";
 import type { Position, Source, SourceStart } from "../model/source.ts";
 import { idents } from "../parsers/index.ts";
 import { createFlowLogSource } from "../sources/flow-log.ts";
+import { createHaproxySource } from "../sources/haproxy.ts";
 import { NotRegularFile } from "../sources/held-file.ts";
 import { createJournalSource, type JournalPlace } from "../sources/journal.ts";
 import { createKmsgSource } from "../sources/kmsg.ts";
@@ -52,6 +53,7 @@ export function planSources(config: Config): SourcePlan {
   if (selection.kmsg) names.push("kmsg");
   if (trace) names.push("tcp_trace");
   if (config["source.flow-log"].length > 0) names.push("flow_log");
+  if (config["source.haproxy-log"].length > 0) names.push("haproxy");
   const absent: Part[] = selection.unread.map(({ kind, reason }) => ({
     name: `${kind} records`,
     state: "absent",
@@ -116,7 +118,7 @@ export function openSources({ selection, names }: SourcePlan, needs: SourceNeeds
       paths: logfile.map(({ path }) => path),
       identsByPath: Object.fromEntries(logfile.map((file) => [file.path, identsOfKinds(idents, file.kinds)])),
     };
-    sources.push(regularFiles(() => createLogfileSource(options)));
+    sources.push(regularFiles("--source.logfile", () => createLogfileSource(options)));
   }
   if (kmsg) sources.push(createKmsgSource(start("kmsg", ["kernel"])));
   if (names.includes("tcp_trace")) {
@@ -127,6 +129,11 @@ export function openSources({ selection, names }: SourcePlan, needs: SourceNeeds
     const paths = config["source.flow-log"];
     sources.push(createFlowLogSource({ ...start("flow_log", []), paths, ports: needs.sshdPorts }));
   }
+  if (names.includes("haproxy")) {
+    const { "source.haproxy-log": paths, "source.haproxy-backend": backends } = config;
+    const options = { ...start("haproxy", []), paths, backends };
+    sources.push(regularFiles("--source.haproxy-log", () => createHaproxySource(options)));
+  }
   return sources;
 }
 
@@ -135,11 +142,11 @@ export function placeOf({ directory, file }: NonNullable<SourceSelection["journa
   return { ...(directory !== undefined && { directory }), ...(file !== undefined && { file }) };
 }
 
-function regularFiles(open: () => Source): Source {
+function regularFiles(flag: string, open: () => Source): Source {
   try {
     return open();
   } catch (error) {
-    if (error instanceof NotRegularFile) throw new ConfigError(`--source.logfile: ${error.message}`);
+    if (error instanceof NotRegularFile) throw new ConfigError(`${flag}: ${error.message}`);
     throw error;
   }
 }

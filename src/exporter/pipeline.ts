@@ -43,7 +43,7 @@ const pipelineShape = object({
 });
 
 function bySource<T>(shape: Shape<T>): Record<SourceName, Shape<T>> {
-  return { journal: shape, logfile: shape, kmsg: shape, tcp_trace: shape, flow_log: shape };
+  return { journal: shape, logfile: shape, kmsg: shape, tcp_trace: shape, flow_log: shape, haproxy: shape };
 }
 
 export class Pipeline {

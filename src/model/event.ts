@@ -5,7 +5,16 @@
  */
 import type { Outcome, Phase } from "./connection.ts";
 
-export type Event = SshdEvent | UnitEvent | OomEvent | KernelEvent | TcpResetEvent | FlowEvent | LossEvent | NotedEvent;
+export type Event =
+  | SshdEvent
+  | UnitEvent
+  | OomEvent
+  | KernelEvent
+  | TcpResetEvent
+  | FlowEvent
+  | ProxyEvent
+  | LossEvent
+  | NotedEvent;
 export type EventKind = Event["kind"];
 
 /** Recognised, and of no consequence: keeps `source_unmatched_records_total` meaningful. */
@@ -65,6 +74,8 @@ export const endDetails = [
   "negotiation",
   "integrity",
   "protocol",
+  "proxy_header",
+  "empty_identification",
   "authentication_limit",
   "tcp_wrappers",
   "refuse_connection",
@@ -297,6 +308,32 @@ export interface FlowEvent {
   /** Admitted, and nothing but SYNs came: nobody answered. */
   readonly unanswered: boolean;
 }
+
+/** By whom a session through a proxy ended; `nobody`: both sides closed when all was said. */
+export const proxyEnders = [
+  "nobody",
+  "client",
+  "server",
+  "client_timeout",
+  "server_timeout",
+  "server_down",
+  "resource",
+  "proxy",
+] as const;
+/** `setup`: before the proxy was connected to the server. */
+export const proxyStages = ["setup", "data"] as const;
+
+/** What a proxy in front of sshd says: how a session ended, or that its health check changed its mind of a server. */
+export type ProxyEvent =
+  | {
+      readonly kind: "proxy.ended";
+      readonly endedBy: (typeof proxyEnders)[number];
+      readonly stage: (typeof proxyStages)[number];
+      /** The client's, as the proxy sees it. */
+      readonly address: string;
+      readonly port: number;
+    }
+  | { readonly kind: "proxy.server"; readonly up: boolean };
 
 /** The log itself says that it lost records. */
 export interface LossEvent {

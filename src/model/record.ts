@@ -3,7 +3,7 @@
  */
 
 /** Where records come from. Also the `source` label, so a closed set. */
-export const sourceNames = ["journal", "logfile", "kmsg", "tcp_trace", "flow_log"] as const;
+export const sourceNames = ["journal", "logfile", "kmsg", "tcp_trace", "flow_log", "haproxy"] as const;
 export type SourceName = (typeof sourceNames)[number];
 
 export interface LogRecord {

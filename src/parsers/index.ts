@@ -6,6 +6,7 @@ import type { Event } from "../model/event.ts";
 import type { Parser } from "../model/parser.ts";
 import type { LogRecord } from "../model/record.ts";
 import { flowLog } from "./flow-log.ts";
+import { haproxy } from "./haproxy.ts";
 import { kernelNetwork } from "./kernel-network.ts";
 import { kernelOom } from "./kernel-oom.ts";
 import { kernelProcess } from "./kernel-process.ts";
@@ -53,6 +54,7 @@ export const parsers: readonly WordedParser[] = [
   { name: "tcp-send-reset", idents: ["tcp_send_reset"], patterns: tcpSendReset },
   { name: "tcp-receive-reset", idents: ["tcp_receive_reset"], patterns: tcpReceiveReset },
   { name: "flow-log", idents: ["flow_log"], patterns: flowLog },
+  { name: "haproxy", idents: ["haproxy"], patterns: haproxy },
   { name: "rsyslog-loss", idents: ["rsyslogd", "rsyslogd-2177"], patterns: rsyslogLoss },
   { name: "journald-loss", idents: ["systemd-journald", "journal"], patterns: journaldLoss },
 ];
@@ -121,7 +123,8 @@ function firstMatch(
  */
 function elsewhere({ ident, message, journal }: LogRecord): Event | undefined {
   if (ident === "kernel") return kernelWatchwords.test(message.slice(0, 64)) ? undefined : noted;
-  if (ident !== "systemd") return ident.startsWith("tcp_") || ident === "flow_log" ? undefined : noted;
+  if (ident !== "systemd")
+    return ident.startsWith("tcp_") || ident === "flow_log" || ident === "haproxy" ? undefined : noted;
   const unit = journal?.unit ?? /^(?:Unit )?([^ :]{1,256}\.(?:service|socket))\b/.exec(message)?.[1] ?? "";
   const role = unitRole(unit);
   return role === "daemon" || role === "socket" ? undefined : noted;

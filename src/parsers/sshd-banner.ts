@@ -8,6 +8,8 @@ import { canonicalAddress, readLastAddress, readPeer, readPeerAtEnd } from "./ad
 import { ended, socketOutcome } from "./ended.ts";
 import { readPid, type Said, sshdSays } from "./wording.ts";
 
+/** Version 1 of the PROXY protocol, which sshd does not speak. */
+const proxyHeader = /^PROXY (?:TCP[46] |UNKNOWN)/;
 const protocolError = { outcome: "error", detail: "protocol", phase: "banner" } as const;
 
 export const sshdBanner = [
@@ -29,6 +31,21 @@ export const sshdBanner = [
     },
   }),
   sshdSays({
+    id: "sshd-proxy-header",
+    versions: "8.0+",
+    origin: "kex.c kex_exchange_identification; VERBOSE since 9.5. haproxy doc/proxy-protocol.txt, 2.1",
+    starts: ['kex_exchange_identification: client sent invalid protocol identifier "'],
+    read: ({ rest }) => (proxyHeader.test(rest) ? ended({ ...protocolError, detail: "proxy_header" }, {}) : undefined),
+  }),
+  sshdSays({
+    id: "sshd-empty-identification",
+    versions: "8.0+",
+    // Version 2 of the PROXY protocol begins with CR LF: this is all that sshd shows of it.
+    origin: "kex.c kex_exchange_identification; VERBOSE since 9.5. haproxy doc/proxy-protocol.txt, 2.2",
+    starts: ['kex_exchange_identification: client sent invalid protocol identifier ""'],
+    read: ({ rest }) => (rest === "" ? ended({ ...protocolError, detail: "empty_identification" }, {}) : undefined),
+  }),
+  sshdSays({
     id: "sshd-kex-exchange-invalid",
     versions: "8.0+",
     origin: "kex.c kex_exchange_identification; VERBOSE since 9.5",
@@ -40,7 +57,7 @@ export const sshdBanner = [
       "Bad remote protocol version identification: '",
       "Protocol major versions differ: ",
     ],
-    read: () => ended(protocolError, {}),
+    read: ({ rest }) => (rest === '"' || proxyHeader.test(rest) ? undefined : ended(protocolError, {})),
   }),
   sshdSays({
     id: "sshd-banner-exchange",

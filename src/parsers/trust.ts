@@ -13,7 +13,7 @@ export function isTrusted(record: LogRecord): boolean {
   const { source, ident, journal } = record;
   const traced = ident.startsWith("tcp_");
   if (source === "tcp_trace" || traced) return source === "tcp_trace" && traced;
-  if (source === "flow_log" || ident === "flow_log") return source === ident;
+  for (const own of ["flow_log", "haproxy"]) if (source === own || ident === own) return source === ident;
   if (source === "kmsg") return ident === "kernel";
   if (journal === undefined) return true;
   const { trusted } = journal;

@@ -89,9 +89,12 @@ function journalPlace(wish: SourceWish, offer: SourceOffer): { readonly director
   return offer.journal ?? {};
 }
 
-/** The identifiers among `idents` whose records are of these kinds. Trace events (`tcp_...`) and flow logs have sources of their own. */
+/** Those whose records come from a source of their own, beside trace events (`tcp_...`). */
+const ownSources: ReadonlySet<string> = new Set(["flow_log", "haproxy"]);
+
+/** The identifiers among `idents` whose records are of these kinds. */
 export function identsOfKinds(idents: readonly string[], kinds: readonly RecordKind[]): readonly string[] {
-  return idents.filter((ident) => !ident.startsWith("tcp_") && ident !== "flow_log" && kinds.includes(kindOf(ident)));
+  return idents.filter((ident) => !ident.startsWith("tcp_") && !ownSources.has(ident) && kinds.includes(kindOf(ident)));
 }
 
 /** systemd's helpers (oomd, coredump, journald) log beside it; syslog daemons' own loss messages stand beside sshd's lines. */

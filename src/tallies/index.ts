@@ -15,6 +15,7 @@ import { FlowTally, flowMetrics } from "./flows.ts";
 import { IdleTally, idleMetrics } from "./idle.ts";
 import { KernelTally, kernelMetrics } from "./kernel.ts";
 import { OomTally, oomMetrics } from "./oom.ts";
+import { ProxyTally, proxyMetrics } from "./proxy.ts";
 import { ResetTally, resetMetrics } from "./resets.ts";
 import { SshdLifeTally, sshdLifeMetrics } from "./sshd-life.ts";
 import { restoreAll, snapshotAll, type Tally } from "./tally.ts";
@@ -28,6 +29,7 @@ export const tallyMetrics: readonly MetricDef[] = [
   ...oomMetrics,
   ...kernelMetrics,
   ...flowMetrics,
+  ...proxyMetrics,
 ];
 
 export interface LedgerOptions {
@@ -101,6 +103,7 @@ export class Ledger {
       oom: new OomTally(),
       kernel: new KernelTally(options.netNamespace),
       flows: new FlowTally(peers),
+      proxy: new ProxyTally(),
     };
     this.#endTallies = Object.values(this.#tallies).filter((tally) => tally.ended !== undefined);
     for (const tally of Object.values(this.#tallies)) {
