@@ -154,6 +154,7 @@ function plan(): Stage[] {
         { name: "types", command: bin("typescript/bin/tsc", "--noEmit") },
         { name: "style and layers", command: bin("@biomejs/biome/bin/biome", "check", "--error-on-warnings", ".") },
         { name: "layers bite", command: tsx("tools/layers.ts") },
+        { name: "docs", command: tsx("tools/docs-test.ts") },
         { name: "tracked files", command: tsx("tools/hygiene.ts") },
         ...(existsSync("src/kit/main.ts") ? [{ name: "generated files", command: tsx("tools/generated.ts") }] : []),
       ],

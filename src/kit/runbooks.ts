@@ -28,9 +28,9 @@ export function runbookHeads(): ReadonlyMap<string, string> {
             "",
             `Severity ${labels["severity"]}, after ${wait ?? "one evaluation"}.`,
             "",
-            code(expr),
+            promql(expr),
             "",
-            code(annotations["next"] ?? ""),
+            `\`\`\`text\n${annotations["next"] ?? ""}\n\`\`\``,
           ].join("\n"),
         ] as const,
     ),
@@ -65,7 +65,7 @@ function causeHead(cause: Cause, causes: readonly Cause[]): string {
     "",
     ...thresholdTable(thresholds),
     "",
-    code(toPromql(evidence, thresholds, defaultSettings)),
+    promql(toPromql(evidence, thresholds, defaultSettings)),
     "",
     ...commandTable(next),
   ].join("\n");
@@ -79,14 +79,14 @@ function symptomHead(causes: readonly Cause[]): string {
     "",
     ...thresholdTable(symptom.thresholds),
     "",
-    code(toPromql(symptom.evidence, symptom.thresholds, defaultSettings)),
+    promql(toPromql(symptom.evidence, symptom.thresholds, defaultSettings)),
     "",
     ...commandTable(symptom.next),
   ].join("\n");
 }
 
 const names = (ids: readonly string[]): string => ids.map((id) => `\`${id}\``).join(", ");
-const code = (text: string): string => `\`\`\`\n${text}\n\`\`\``;
+const promql = (text: string): string => `\`\`\`promql\n${text}\n\`\`\``;
 
 const thresholdTable = (thresholds: Thresholds): string[] => [
   "| threshold | value | of what | why |",

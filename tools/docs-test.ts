@@ -1,0 +1,259 @@
+/**
+ * `npm run docs:test`: what the docs say is true. Every command in a block `sh` or `console` is run in a sandbox, and prints
+ * what the page shows; one that cannot run here says so and why (`# not run here: REASON` as the block's first line, or
+ * `> Not run here: REASON` for a page). Of all: the shell reads them, flags and npm's scripts exist. Links, anchors,
+ * metrics, files and flags named in the text exist. `-- PAGE...`: only these; `-- --no-run`: nothing is run.
+ */
+import { execFileSync, spawnSync } from "node:child_process";
+import { appendFileSync, existsSync, readFileSync } from "node:fs";
+import { dirname, join, normalize } from "node:path";
+import { parseArgs } from "node:util";
+import { parse } from "yaml";
+import { collectorModules } from "../src/collectors/index.ts";
+import { type Command as Cli, commands as cli } from "../src/config/commands.ts";
+import { optionTable } from "../src/config/options.ts";
+import { publicInterface } from "../src/kit/compatibility.ts";
+import {
+  type Block,
+  type Command,
+  commandsOf,
+  missingLine,
+  notRunReason,
+  type Page,
+  parsePage,
+} from "./docs-test/page.ts";
+import { isServer, Sandbox, whyNoSandbox } from "./docs-test/sandbox.ts";
+import { simpleCommands } from "./docs-test/shell.ts";
+
+const languages = ["sh", "console", "text", "yaml", "json", "promql", "ini"];
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { "no-run": { type: "boolean" } },
+});
+const { scripts } = JSON.parse(readFileSync("package.json", "utf8")) as { scripts: Record<string, string> };
+const list = publicInterface();
+const known = new Set([...Object.keys(list.metrics), ...Object.keys(list.records)]);
+const options = optionTable(collectorModules);
+
+/** Programs of others whose --help names every long flag, and how it is asked for. */
+const helps: Readonly<Record<string, (words: readonly string[]) => readonly string[]>> = {
+  curl: () => ["--help", "all"],
+  docker: ([, command = ""]) => [command, "--help"],
+  helm: ([, command = ""]) => [command, "--help"],
+  journalctl: () => ["--help"],
+  kubectl: ([, command = ""]) => [command, "--help"],
+  systemctl: () => ["--help"],
+};
+
+const helpTexts = new Map<string, string>();
+const wrong: string[] = [];
+const unrun = new Map<string, number>();
+const pages = new Map(pageFiles().map((file) => [file, readPage(file)]));
+const chosen = [...pages].filter(([file]) => positionals.length === 0 || positionals.includes(file));
+for (const name of positionals) if (!pages.has(name)) wrong.push(`${name}: no such page`);
+for (const [file, page] of chosen) check(file, page);
+const ran = flags["no-run"] ? 0 : await runAll();
+for (const [reason, count] of unrun) console.log(`not run here, ${count}: ${reason}`);
+for (const line of wrong) console.log(line);
+console.log(`${chosen.length} pages, ${ran} commands run, ${wrong.length} things wrong`);
+process.exitCode = wrong.length === 0 ? 0 : 1;
+
+function pageFiles(): string[] {
+  const args = ["ls-files", "--cached", "--others", "--exclude-standard", "*.md"];
+  const files = execFileSync("git", args, { encoding: "utf8" }).split("\n").filter(Boolean);
+  return files.filter((file) => !file.startsWith("test/fixtures/") && existsSync(file));
+}
+
+function readPage(file: string): Page {
+  try {
+    return parsePage(readFileSync(file, "utf8"));
+  } catch (error) {
+    throw new Error(`${file}: ${(error as Error).message}`);
+  }
+}
+
+/** All that needs no run. */
+function check(file: string, page: Page): void {
+  const say = (line: number, what: string): void => void wrong.push(`${file}:${line}: ${what}`);
+  for (const { line, target } of page.links) {
+    const problem = linkProblem(file, target);
+    if (problem !== undefined) say(line, problem);
+  }
+  for (const { line, code } of page.spans) for (const problem of spanProblems(code)) say(line, problem);
+  for (const block of page.blocks) {
+    if (!languages.includes(block.language))
+      say(block.line, `a block of "${block.language}", not of ${languages.join(", ")}`);
+    if (block.language === "yaml" || block.language === "json") dataProblem(block, say);
+    for (const [, text = ""] of block.text.matchAll(/^\d\. (ssh-reset-exporter .+)$/gm)) {
+      for (const problem of simpleCommands(text).flatMap(commandProblems)) say(block.line, problem);
+    }
+    if (!isShell(block)) continue;
+    for (const { line, text } of commandsOf(block)) {
+      const { status, stderr } = spawnSync("bash", ["-n"], { input: text, encoding: "utf8" });
+      if (status !== 0) say(line, `bash cannot read it: ${stderr.trim()}`);
+      for (const words of simpleCommands(text)) for (const problem of commandProblems(words)) say(line, problem);
+    }
+  }
+}
+
+function isShell({ language }: Block): boolean {
+  return language === "sh" || language === "console";
+}
+
+function dataProblem({ line, language, text }: Block, say: (line: number, what: string) => void): void {
+  try {
+    if (language === "json") JSON.parse(text);
+    else parse(text, { logLevel: "silent" });
+  } catch (error) {
+    say(line, `no ${language}: ${(error as Error).message.split("\n")[0]}`);
+  }
+}
+
+/** Own pages only: nobody else is asked. */
+function linkProblem(file: string, target: string): string | undefined {
+  if (/^(https?:|mailto:)/.test(target)) return URL.canParse(target) ? undefined : `no address: ${target}`;
+  const [path = "", anchor] = target.split("#");
+  const aim = path === "" ? file : normalize(join(dirname(file), decodeURI(path)));
+  if (!existsSync(aim)) return `link to ${target}: there is no ${aim}`;
+  if (anchor === undefined || !aim.endsWith(".md")) return undefined;
+  return pages.get(aim)?.anchors.has(anchor) ? undefined : `link to ${target}: no heading of ${aim} has that anchor`;
+}
+
+/** Code in the text: commands, metrics, files. What has a placeholder in it is left out. */
+function spanProblems(code: string): string[] {
+  const problems: string[] = [];
+  if (/^(?:sudo )?(?:ssh-reset-exporter|npm) /.test(code))
+    problems.push(...simpleCommands(code).flatMap(commandProblems));
+  const flag = /^--(?:no-|\[no-\])?([a-z_]+\.[\w.-]+)/.exec(code)?.[1];
+  if (flag !== undefined && !flagNames().has(`--${flag}`)) problems.push(`there is no flag --${flag}`);
+  for (const [name] of code.matchAll(/\b(?:\w+:)?sshreset_[a-z0-9_]+(?::\w+)?/g)) {
+    if (known.has(name) || name.endsWith("_") || known.has(name.replace(/_(bucket|sum|count)$/, ""))) continue;
+    problems.push(`there is no metric ${name}`);
+  }
+  if (/^(?:src|docs|alerts|dashboards|deploy|tools|bench|test)\/[\w./-]*$/.test(code) && !existsSync(code))
+    problems.push(`there is no ${code}`);
+  return problems;
+}
+
+/** Flags that any of our commands takes. */
+function flagNames(): Set<string> {
+  return new Set([
+    ...[...options.keys()].map((name) => `--${name}`),
+    ...Object.values<Cli>(cli).flatMap(({ flags }) => flags.map(({ flag }) => flag)),
+  ]);
+}
+
+/** Flags of our program, scripts of npm, files of this tree. */
+function commandProblems(all: readonly string[]): string[] {
+  // What follows our image's name are our flags.
+  const image =
+    all[0] === "docker" ? all.findLastIndex((word) => /^(?:\S+\/)?ssh-reset-exporter(?::\S+)?$/.test(word)) : -1;
+  const words = image < 0 ? all : all.slice(0, image);
+  const [program = "", first = "", second = ""] = words;
+  const files = words.filter(
+    (word) => /^(?:\.\/)?(?:docs|alerts|dashboards|deploy|tools|bench)\/[\w./-]+$/.test(word) && !existsSync(word),
+  );
+  const problems = files.map((file) => `there is no ${file}`);
+  if (image >= 0) problems.push(...flagProblems(all.slice(image + 1)));
+  if (program === "npm") {
+    const script = first === "run" ? second : ["test", "start"].includes(first) ? first : undefined;
+    if (script !== undefined && scripts[script.replace(/^--silent$|^-s$/, "")] === undefined)
+      problems.push(`npm has no script "${script}"`);
+  }
+  if (program === "ssh-reset-exporter") problems.push(...flagProblems(words.slice(1)));
+  const helpOf = helps[program];
+  if (helpOf !== undefined) problems.push(...helpProblems([program, ...helpOf(words)], words));
+  return problems;
+}
+
+/** Where the program is not here, nothing is known. */
+function helpProblems(ask: readonly string[], words: readonly string[]): string[] {
+  const asked = ask.join(" ");
+  const text = helpTexts.get(asked) ?? helpText(ask);
+  helpTexts.set(asked, text);
+  if (text === "") return [];
+  const end = words.indexOf("--");
+  const given = words.slice(0, end < 0 ? undefined : end).filter((word) => word.startsWith("--"));
+  return given
+    .map((word) => word.split("=", 1)[0] ?? "")
+    .filter((flag) => !new RegExp(`${flag}\\b`).test(text))
+    .map((flag) => `${asked} names no ${flag}`);
+}
+
+function helpText([program = "", ...args]: readonly string[]): string {
+  const { stdout, status } = spawnSync(program, args, { encoding: "utf8", timeout: 10_000 });
+  return status === 0 ? stdout : "";
+}
+
+function flagProblems(args: readonly string[]): string[] {
+  const [name = "", ...rest] = args;
+  const named = name !== "" && !name.startsWith("-") && !/^[A-Z.]/.test(name);
+  const command: Cli | undefined = (cli as Readonly<Record<string, Cli>>)[named ? name : "serve"];
+  if (command === undefined) return [`there is no command "${name}"`];
+  const accepted = new Set(command.flags.map(({ flag }) => flag));
+  for (const [option, { type }] of command.takesOptions ? options : []) {
+    accepted.add(`--${option}`);
+    if (type === "switch") accepted.add(`--no-${option}`);
+  }
+  const given = (named ? rest : args).filter((word) => /^-[-\w]/.test(word)).map((word) => word.split("=", 1)[0] ?? "");
+  return given.filter((flag) => !accepted.has(flag)).map((flag) => `${named ? name : "serve"} has no flag ${flag}`);
+}
+
+async function runAll(): Promise<number> {
+  const reason = whyNoSandbox();
+  if (reason !== undefined) {
+    skipAll(reason);
+    return 0;
+  }
+  const sandbox = new Sandbox();
+  let count = 0;
+  try {
+    for (const [file, page] of chosen) {
+      for (const block of page.blocks.filter(isShell)) {
+        const commands = commandsOf(block);
+        const why = notRunReason(block) ?? page.notRun;
+        if (why !== undefined) unrun.set(why, (unrun.get(why) ?? 0) + commands.length);
+        else count += await run(file, commands, sandbox);
+      }
+    }
+  } finally {
+    sandbox.remove();
+  }
+  return count;
+}
+
+async function run(file: string, all: readonly Command[], sandbox: Sandbox): Promise<number> {
+  const commands = all.filter(({ text }) => !isStage(text));
+  for (const { command, status, printed } of await sandbox.run(commands)) {
+    const place = `${file}:${command.line}: ${command.text.split("\n")[0]}`;
+    const missing = missingLine(command.shown, printed);
+    if (!isGood(command, status)) wrong.push(`${place}\n  ended with ${status}:\n${indented(printed)}`);
+    else if (missing !== undefined) wrong.push(`${place}\n  did not print "${missing}", but:\n${indented(printed)}`);
+  }
+  return commands.length;
+}
+
+/** A stage or part of `npm test` itself: the script exists, and is run there. */
+function isStage(text: string): boolean {
+  return /^npm (?:test|run (?:unit|check|coverage|demo|lab|full|bench|fuzz))\b/.test(text);
+}
+
+/** Any exit code of ours that answers a question; 2 says that the question was wrong. */
+function isGood({ text }: Command, status: number): boolean {
+  if (isServer(text)) return status === 0 || status === 143;
+  const [program, name = ""] = simpleCommands(text).at(-1) ?? [];
+  const exits = program === "ssh-reset-exporter" ? (cli as Readonly<Record<string, Cli>>)[name]?.exits : undefined;
+  return status === 0 || (exits !== undefined && status !== 2 && status in exits);
+}
+
+function indented(text: string): string {
+  return text.replace(/^/gm, "    ").trimEnd();
+}
+
+/** As tools/skip.ts does for tests. */
+function skipAll(reason: string): void {
+  const file = process.env["SKIPS_FILE"];
+  if (process.env["CI"] === "true") wrong.push(`CI may not skip: ${reason}`);
+  else if (file !== undefined) appendFileSync(file, `${JSON.stringify({ title: "commands of the docs", reason })}\n`);
+  console.log(`commands are not run: ${reason}`);
+}
