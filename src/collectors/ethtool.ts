@@ -8,7 +8,7 @@ import { basename, join } from "node:path";
 import type { CollectorContext, Missing, Reading } from "../model/collector.ts";
 import type { Sample } from "../model/metric.ts";
 import { CommandMissing, Repeated, runCommand } from "./background.ts";
-import { listInterfaces } from "./interfaces.ts";
+import { inTurns, listInterfaces } from "./interfaces.ts";
 import { quote } from "./kernel-file.ts";
 
 /** A large instance has 15 interfaces. */
@@ -26,12 +26,17 @@ export interface InterfaceStatistics {
 }
 
 /** Interfaces that a driver serves, with its name: /sys/class/net/NAME/device/driver links to it. */
-export function interfacesWithDriver(sysfs: string): { readonly name: string; readonly driver: string }[] {
+export async function interfacesWithDriver(
+  sysfs: string,
+): Promise<{ readonly name: string; readonly driver: string }[]> {
   const folder = join(sysfs, "class/net");
-  return (listInterfaces(folder) ?? [])
-    .filter((name) => existsSync(join(folder, name, "device/driver")))
-    .slice(0, maxInterfaces)
-    .map((name) => ({ name, driver: basename(readlinkSync(join(folder, name, "device/driver"))) }));
+  const found = [];
+  for await (const name of inTurns(listInterfaces(folder) ?? [])) {
+    const link = join(folder, name, "device/driver");
+    if (existsSync(link)) found.push({ name, driver: basename(readlinkSync(link)) });
+    if (found.length === maxInterfaces) break;
+  }
+  return found;
 }
 
 /** Throws CommandMissing without ethtool; nothing for a driver that keeps no statistics. */
@@ -84,7 +89,7 @@ export function statisticsReader(
 ): { read(absent: Missing): Reading; run(signal: AbortSignal): Promise<void> } {
   const reading = new Repeated(everyMs, nowMs, async (signal) => {
     const samples: Sample[] = [];
-    for (const { name, driver } of interfacesWithDriver(paths.sysfs)) {
+    for (const { name, driver } of await interfacesWithDriver(paths.sysfs)) {
       if (!wanted(driver)) continue;
       const statistics = totals(await readStatistics(name, signal));
       samples.push(...samplesOf({ interface: name, driver, statistics }));

@@ -6,11 +6,14 @@
  */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Collector, CollectorContext, CollectorModule } from "../model/collector.ts";
 import type { Sample } from "../model/metric.ts";
 import { isGone, parseCount, quote, readKernelFile } from "./kernel-file.ts";
 
 const maxInterfaces = 1000;
+/** So many are read in one turn of the event loop: a few milliseconds. */
+const interfacesPerTurn = 50;
 /** Host ends of containers' links: veth (Docker, Podman, flannel), cali (Calico), lxc (Cilium), tap of virtual machines. */
 const ofContainer = /^(veth|cali|lxc|tap)/;
 const operstates = ["up", "down", "unknown", "dormant", "lowerlayerdown", "notpresent", "testing"];
@@ -53,7 +56,7 @@ export const interfaces: CollectorModule = {
 function createInterfaces({ paths }: CollectorContext): Collector {
   const folder = join(paths.sysfs, "class/net");
   return {
-    read() {
+    async read() {
       const names = listInterfaces(folder);
       if (names === undefined) {
         return { status: "absent", reason: `${folder} is not there`, grant: "mount sysfs, or set --path.sysfs" };
@@ -64,7 +67,7 @@ function createInterfaces({ paths }: CollectorContext): Collector {
         leftOut("container", names.length - own.length),
         leftOut("limit", own.length - shown.length),
       ];
-      for (const name of shown) samples.push(...readInterface(folder, name));
+      for await (const name of inTurns(shown)) samples.push(...readInterface(folder, name));
       return { status: "ok", samples };
     },
   };
@@ -79,6 +82,14 @@ export function listInterfaces(folder: string): string[] | undefined {
   } catch (error) {
     if (isGone(error)) return undefined;
     throw error;
+  }
+}
+
+/** The names, so that the rest of the program goes on between them however many there are. */
+export async function* inTurns(names: readonly string[]): AsyncGenerator<string> {
+  for (const [index, name] of names.entries()) {
+    if (index > 0 && index % interfacesPerTurn === 0) await nextTurn();
+    yield name;
   }
 }
 

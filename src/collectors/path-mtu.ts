@@ -9,7 +9,7 @@ import { basename, join } from "node:path";
 import type { Collector, CollectorContext, CollectorModule, Missing } from "../model/collector.ts";
 import type { MetricDef, Sample } from "../model/metric.ts";
 import { CommandMissing, Repeated, runCommand } from "./background.ts";
-import { listInterfaces } from "./interfaces.ts";
+import { inTurns, listInterfaces } from "./interfaces.ts";
 import { isGone, KernelFile, parseCount, quote, readKernelFile } from "./kernel-file.ts";
 
 const everyMs = 60_000;
@@ -55,7 +55,7 @@ interface Learned {
 function createPathMtu({ paths, nowMs }: CollectorContext): Collector {
   const probing = new KernelFile(join(paths.procfs, "sys/net/ipv4/tcp_mtu_probing"));
   const routes = new Repeated(everyMs, nowMs, readRouteCache);
-  const mismatches = new Repeated(everyMs, nowMs, async () => countMismatches(join(paths.sysfs, "class/net")));
+  const mismatches = new Repeated(everyMs, nowMs, () => countMismatches(join(paths.sysfs, "class/net")));
   return {
     read() {
       const samples: Sample[] = [];
@@ -129,10 +129,16 @@ export function mismatchedLinks(links: readonly Link[]): string[] {
     .map(({ name }) => name);
 }
 
-function countMismatches(folder: string): number {
+async function countMismatches(folder: string): Promise<number> {
   const names = (listInterfaces(folder) ?? []).slice(0, maxInterfaces);
-  const nameOf = new Map(names.map((name) => [numberIn(folder, name, "ifindex"), name]));
-  return mismatchedLinks(names.flatMap((name) => readLink(folder, name, nameOf) ?? [])).length;
+  const nameOf = new Map<number | undefined, string>();
+  for await (const name of inTurns(names)) nameOf.set(numberIn(folder, name, "ifindex"), name);
+  const links: Link[] = [];
+  for await (const name of inTurns(names)) {
+    const link = readLink(folder, name, nameOf);
+    if (link !== undefined) links.push(link);
+  }
+  return mismatchedLinks(links).length;
 }
 
 function readLink(folder: string, name: string, nameOf: ReadonlyMap<number | undefined, string>): Link | undefined {

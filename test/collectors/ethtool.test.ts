@@ -79,8 +79,9 @@ describe("ethtool -S", () => {
     );
   });
 
-  it("reads only interfaces that a driver serves", () => {
-    expect(interfacesWithDriver(join(hostWithDriver("ena"), "sys"))).to.deep.equal([{ name: "eth0", driver: "ena" }]);
+  it("reads only interfaces that a driver serves", async () => {
+    const found = await interfacesWithDriver(join(hostWithDriver("ena"), "sys"));
+    expect(found).to.deep.equal([{ name: "eth0", driver: "ena" }]);
   });
 
   it("reads a real veth, and gives nothing for loopback, which keeps none", async function () {
@@ -104,7 +105,7 @@ describe("ethtool -S", () => {
   });
 
   it("reads this machine's own interface with a driver", async function () {
-    const [own] = interfacesWithDriver("/sys");
+    const [own] = await interfacesWithDriver("/sys");
     if (own === undefined) return skip(this, "no interface here has a driver");
     const ethtool = await debianOr(this, "ethtool");
     const libraries = ethtool.env["LD_LIBRARY_PATH"] ?? "";

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { interfaces, isUp } from "../../src/collectors/interfaces.ts";
+import { inTurns, interfaces, isUp } from "../../src/collectors/interfaces.ts";
 import { contextOf, healthyHost, hostWith, pathsBelow, table, thisHost } from "./fixture-host.ts";
 
 async function readBelow(root: string) {
@@ -44,11 +44,25 @@ describe("interfaces", () => {
     );
   });
 
-  it("quotes an MTU that is none", () => {
+  it("lets the rest of the program go on between them", async () => {
+    const names = Array.from({ length: 1000 }, (_, index) => `eth${index}`);
+    let turns = 0;
+    const count = () => {
+      turns++;
+      next = setImmediate(count);
+    };
+    let next = setImmediate(count);
+    const seen: string[] = [];
+    for await (const name of inTurns(names)) seen.push(name);
+    clearImmediate(next);
+    expect(seen).to.deep.equal(names);
+    expect(turns).to.be.at.least(19);
+  });
+
+  it("quotes an MTU that is none", async () => {
     const root = hostWith({ "sys/class/net/eth0/mtu": "-1\n", "sys/class/net/eth0/operstate": "up\n" });
-    expect(() => interfaces.create(contextOf(pathsBelow(root))).read()).to.throw(
-      `${root}/sys/class/net/eth0/mtu: "-1" is no count`,
-    );
+    const failure = await readBelow(root).catch((error: unknown) => String(error));
+    expect(failure).to.equal(`Error: ${root}/sys/class/net/eth0/mtu: "-1" is no count`);
   });
 
   it("quotes a state that is none", () => {
