@@ -30,6 +30,8 @@ export interface Target {
   /** `127.0.0.1:10922` */
   readonly address: string;
   readonly path?: string;
+  /** Further labels of the target. */
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 export interface AlertStackOptions {
@@ -39,6 +41,10 @@ export interface AlertStackOptions {
   readonly alertmanager: Tool;
   readonly settings?: Partial<KitSettings>;
   readonly targets: readonly Target[];
+  /** Of scrapes and of evaluations outside rule groups; 1 if not said. */
+  readonly scrapeSeconds?: number;
+  /** Further flags of Prometheus. */
+  readonly flags?: readonly string[];
   readonly onNotification: (notification: Notification) => void;
 }
 
@@ -75,6 +81,7 @@ export class AlertStack {
           `--web.listen-address=${prometheus}`,
           // Alerts are valid for four of these: an evaluation that comes late on a busy machine ends none.
           "--rules.alert.resend-delay=5s",
+          ...(options.flags ?? []),
         ]),
       ]);
       return stack;
@@ -158,9 +165,10 @@ async function freeAddress(usual: number): Promise<string> {
 
 /** The shipped files; a receiver that tells somebody tells the webhook. */
 async function writeConfigurations(options: AlertStackOptions, url: string, alertmanager: string): Promise<void> {
-  const { folder, targets, settings } = options;
+  const { folder, targets, settings, scrapeSeconds = 1 } = options;
   const files = alertFiles({ ...defaultSettings, ...settings });
-  await writeFile(join(folder, "rules.yml"), files.get("alerts/ssh-reset-exporter.rules.yml") ?? "");
+  const rules = ["ssh-reset-exporter.rules.yml", "fleet.rules.yml"];
+  for (const name of rules) await writeFile(join(folder, name), files.get(`alerts/${name}`) ?? "");
   const config = parse(files.get("alerts/alertmanager.yml") ?? "") as { receivers: { name: string }[] };
   const receivers = config.receivers.map(({ name }) =>
     name === "ssh-reset-nobody" ? { name } : { name, webhook_configs: [{ url, send_resolved: true }] },
@@ -168,15 +176,15 @@ async function writeConfigurations(options: AlertStackOptions, url: string, aler
   const templates = [resolve(import.meta.dirname, "../alerts/templates/*.tmpl")];
   await writeFile(join(folder, "alertmanager.yml"), stringify({ ...config, receivers, templates }));
   const prometheus = {
-    global: { scrape_interval: "1s", evaluation_interval: "1s" },
-    rule_files: [join(folder, "rules.yml")],
+    global: { scrape_interval: `${scrapeSeconds}s`, evaluation_interval: `${scrapeSeconds}s` },
+    rule_files: rules.map((name) => join(folder, name)),
     alerting: { alertmanagers: [{ static_configs: [{ targets: [alertmanager] }] }] },
     scrape_configs: [
       {
         job_name: "ssh",
-        static_configs: targets.map(({ instance, address, path = "/metrics" }) => ({
+        static_configs: targets.map(({ instance, address, path = "/metrics", labels }) => ({
           targets: [address],
-          labels: { instance, __metrics_path__: path },
+          labels: { ...labels, instance, __metrics_path__: path },
         })),
       },
     ],

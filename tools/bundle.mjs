@@ -20,6 +20,8 @@ const options = {
   target: "node20.19",
   minifyWhitespace: true,
   minifySyntax: true,
+  // The same names, and so the same bytes, where node_modules is a link.
+  preserveSymlinks: true,
   logLevel: "warning",
 };
 

@@ -79,8 +79,8 @@ function furnish(tree: string, origin: Origin, executable: Executable): void {
   copy("deploy/debian/sysusers.conf", `usr/lib/sysusers.d/${name}.conf`);
 
   const share = `usr/share/${name}`;
-  copyAll("alerts", `${share}/alerts`, (file) => /\.(ya?ml|tmpl|md)$/.test(file));
-  copyAll("dashboards", `${share}/dashboards`, (file) => /\.(json|ya?ml|md)$/.test(file));
+  copyAll("alerts", `${share}/alerts`, (file) => /\.(ya?ml|tmpl)$/.test(file));
+  copyAll("dashboards", `${share}/dashboards`, (file) => /\.(json|ya?ml)$/.test(file));
   copyAll("deploy/systemd", `${share}/systemd`, (file) => file.endsWith(".conf"));
 
   put("usr/share/bash-completion/completions/ssh-reset-exporter", completions.bash());
@@ -92,6 +92,7 @@ function furnish(tree: string, origin: Origin, executable: Executable): void {
 
   const doc = `usr/share/doc/${name}`;
   copyAll("docs", `${doc}/docs`, (file) => file.endsWith(".md"));
+  copy("alerts/README.md", `${doc}/alerts/README.md`);
   copy("deploy/debian/copyright", `${doc}/copyright`);
   put(`${doc}/LICENSES.gz`, compressed(executable.licences));
   put(`${doc}/CHANGELOG.md.gz`, compressed(readFileSync(join(root, "CHANGELOG.md"), "utf8")));

@@ -27,7 +27,7 @@ export async function buildExecutable(root: string, folder: string): Promise<Exe
   await run(node, ["--experimental-sea-config", "sea.json"], { cwd: folder });
   const path = join(folder, "ssh-reset-exporter");
   await rm(path, { force: true });
-  await run("strip", ["-o", path, node]).catch((error: NodeJS.ErrnoException) => {
+  await run("strip", ["--remove-section=.comment", "-o", path, node]).catch((error: NodeJS.ErrnoException) => {
     throw error.code === "ENOENT" ? new Error("strip(1) is missing: install binutils") : error;
   });
   const postject = join(root, "node_modules/postject/dist/cli.js");
