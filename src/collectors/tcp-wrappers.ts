@@ -13,6 +13,7 @@ import { errorCode, isDenied, isGone } from "./kernel-file.ts";
 import { findSshdPorts } from "./sshd-process.ts";
 
 const everyMs = 300_000;
+const noRules: readonly Rule[] = [];
 const maxFileBytes = 16 * 1024 * 1024;
 /** Where distributions put sshd, and the program that serves one connection since OpenSSH 9.8. */
 const programs = ["usr/sbin/sshd", "usr/bin/sshd", "usr/local/sbin/sshd"];
@@ -55,6 +56,8 @@ function createTcpWrappers({ paths, nowMs, sshdPorts, onWarning }: CollectorCont
     isLinked(paths, (await findSshdPorts(paths, sshdPorts())).pid),
   );
   const tables = new HostsFiles(paths.rootfs);
+  /** Of the tables as they were read last: a table may have thousands of rules. */
+  let counted = { allow: noRules, deny: noRules, rules: 0 };
   let warned = "";
   return {
     read() {
@@ -65,11 +68,12 @@ function createTcpWrappers({ paths, nowMs, sshdPorts, onWarning }: CollectorCont
       if (result.state === "failed") missing.push(missingOf(result.error));
       if (result.state === "ok") samples.push({ name: "sshreset_tcp_wrappers_linked", value: result.value ? 1 : 0 });
       const { allow, deny, problems, unreadable } = tables.read();
+      if (allow !== counted.allow || deny !== counted.deny) counted = { allow, deny, rules: denyRules(allow, deny) };
       errors.push(...unreadable);
       const first = problems.map(placeOf)[0] ?? "";
       if (first !== warned && first !== "") onWarning("hosts.allow or hosts.deny is malformed", { problem: first });
       warned = first;
-      samples.push({ name: "sshreset_tcp_wrappers_deny_rules", value: denyRules(allow, deny) });
+      samples.push({ name: "sshreset_tcp_wrappers_deny_rules", value: counted.rules });
       samples.push({ name: "sshreset_tcp_wrappers_malformed_lines", value: problems.length });
       return { status: "ok", samples, missing, errors };
     },
@@ -109,8 +113,8 @@ export class HostsFiles {
   read(): HostsAccess & { readonly unreadable: readonly string[] } {
     const [allow, deny] = this.#files.map((file) => file.read());
     return {
-      allow: allow?.rules ?? [],
-      deny: deny?.rules ?? [],
+      allow: allow?.rules ?? noRules,
+      deny: deny?.rules ?? noRules,
       problems: [...(allow?.problems ?? []), ...(deny?.problems ?? [])],
       unreadable: [allow?.unreadable, deny?.unreadable].flatMap((reason) => reason ?? []),
       readPattern: (path) => readPattern(join(this.#rootfs, path)),
@@ -128,7 +132,7 @@ class HostsFile {
   readonly #path: string;
   readonly #name: string;
   #version = "";
-  #table: Table = { rules: [], problems: [] };
+  #table: Table = { rules: noRules, problems: [] };
 
   constructor(rootfs: string, name: string) {
     this.#path = join(rootfs, name);
@@ -145,9 +149,9 @@ class HostsFile {
       return this.#table;
     } catch (error) {
       this.#version = "";
-      if (isGone(error)) return { rules: [], problems: [] };
+      if (isGone(error)) return { rules: noRules, problems: [] };
       const unreadable = `${this.#name}: ${isDenied(error) ? "may not be read" : (errorCode(error) ?? String(error))}`;
-      return { rules: [], problems: [], unreadable };
+      return { rules: noRules, problems: [], unreadable };
     }
   }
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { expect } from "chai";
 import { readNeeded } from "../../src/collectors/elf-needed.ts";
 import { HostsFiles, isLinked, tcpWrappers } from "../../src/collectors/tcp-wrappers.ts";
@@ -97,6 +97,21 @@ describe("tcp-wrappers", () => {
     expect(files.read().deny).to.equal(files.read().deny);
     writeFileSync(`${root}/etc/hosts.deny`, "sshd: 10.\nsshd: 11.\n");
     expect(files.read().deny).to.have.length(2);
+  });
+
+  it("counts the rules again when a file has changed, or is gone", async () => {
+    const root = hostWith({ "etc/hosts.deny": "sshd: 10.\n" });
+    const collector = tcpWrappers.create(contextOf(pathsBelow(root)));
+    const rules = async () => {
+      const reading = await collector.read();
+      return reading.status === "ok" && table(reading.samples)["tcp_wrappers_deny_rules"];
+    };
+    const seen = [await rules(), await rules()];
+    writeFileSync(`${root}/etc/hosts.deny`, "sshd: 10.\nsshd: 11.\n");
+    seen.push(await rules());
+    rmSync(`${root}/etc/hosts.deny`);
+    seen.push(await rules());
+    expect(seen).to.deep.equal([1, 1, 2, 0]);
   });
 
   it("warns of a malformed line with its number, once", async () => {
