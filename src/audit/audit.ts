@@ -3,6 +3,7 @@
  * holds, not by its name. Nothing is sent, nothing is asked of a provider.
  */
 import { isIP } from "node:net";
+import type { KeepAlive } from "../model/idle-timeouts.ts";
 import type { Answer, Question } from "./answer.ts";
 import { auditAzureNsg } from "./azure-nsg.ts";
 import { auditGcpFirewall } from "./gcp-firewall.ts";
@@ -12,7 +13,7 @@ import { parseNft } from "./nft.ts";
 import { auditPacketFilter } from "./packet-filter.ts";
 import { type AwsReferences, auditSecurityGroups, membersOf, prefixListsOf } from "./security-groups.ts";
 import { AuditError, isObject, type Json, type JsonObject, parseJson } from "./shape.ts";
-import { type KeepAlive, keepAliveOf } from "./sshd-settings.ts";
+import { keepAliveOf } from "./sshd-settings.ts";
 
 export interface AuditFile {
   readonly name: string;

@@ -102,6 +102,10 @@ export const sshd: CollectorModule = {
       "ClientAliveCountMax: questions without an answer after which sshd ends the session.",
     ),
     gauge("sshd_tcp_keepalive", "1 if TCPKeepAlive is on."),
+    gauge(
+      "tcp_keepalive_time_seconds",
+      "net.ipv4.tcp_keepalive_time: silence after which the kernel sends its first probe where TCPKeepAlive is on.",
+    ),
     gauge("sshd_use_dns", "1 if UseDNS is on: a slow resolver then delays every login."),
   ],
   create: createSshd,
@@ -145,7 +149,10 @@ function createSshd({ paths, nowMs, sshdPorts }: CollectorContext): Collector {
         });
       }
       if (settings.result.state === "ok") {
-        samples.push(...settingSamples(settings.result.value));
+        samples.push(
+          ...settingSamples(settings.result.value),
+          ...known("tcp_keepalive_time_seconds", keepAliveTime(paths)),
+        );
         missing.push(...settings.result.value.missing);
       }
       for (const { result } of [listener, settings, version])
@@ -261,6 +268,15 @@ function settingSamples({ source, settings }: Settings): Sample[] {
     ...known("sshd_tcp_keepalive", bit(settings.tcpKeepAlive)),
     ...known("sshd_use_dns", bit(settings.useDns)),
   ];
+}
+
+/** Undefined where there is no such file. Throws where it holds no number. */
+function keepAliveTime({ procfs }: HostPaths): number | undefined {
+  const path = join(procfs, "sys/net/ipv4/tcp_keepalive_time");
+  const text = readKernelFile(path)?.trim();
+  if (text === undefined) return undefined;
+  if (!/^\d{1,9}$/.test(text)) throw new Error(`${path}: ${quote(text)} is no time`);
+  return Number(text);
 }
 
 function known(name: string, value: number | undefined): Sample[] {

@@ -226,6 +226,7 @@ export class Exporter {
       onBrokenRecord: (error, source) =>
         this.#log.error({ source, error: String(error) }, "a record was skipped; this is a bug"),
       ledger: {
+        flowLogs: this.#plan.names.includes("flow_log"),
         netNamespace: ownNetNamespace(this.#paths.procfs),
         kernelVisible: () => this.#source("tcp_trace")?.status().up === true,
         idleMsOf: (address, port) => this.#sockets.idleMsOf(address, port, Date.now()),

@@ -64,6 +64,8 @@ function flowOf(read: (fields: readonly string[]) => Tuple, tuple: unknown, rule
       sourcePort: Number(fields[3]),
       destinationPort: Number(fields[4]),
       timeMs,
+      // Version 1 of NSG's logs has a record for each new flow only.
+      begins: true,
       ...(typeof rule === "string" && { rule }),
     },
     ports,

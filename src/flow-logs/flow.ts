@@ -19,6 +19,8 @@ export interface RawFlow {
   readonly timeMs: number;
   /** TCP flags of all segments together; undefined where the log has none. */
   readonly tcpFlags?: number;
+  /** Where the log itself tells beginnings; else the flags do. */
+  readonly begins?: boolean;
   readonly rule?: string;
 }
 
@@ -40,6 +42,7 @@ export function sshFlow(raw: RawFlow, ports: ReadonlySet<number>): Flow | undefi
     reset: (tcpFlags & reset) !== 0,
     // Nothing but SYNs in the whole time that the record stands for.
     unanswered: inbound && action === "accept" && tcpFlags === syn,
+    begins: raw.begins ?? (tcpFlags & syn) !== 0,
     timeMs,
     ...(rule !== undefined && { rule: rule.slice(0, 200) }),
   };

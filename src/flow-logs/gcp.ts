@@ -21,6 +21,8 @@ export function gcpFlows(entry: unknown, ports: ReadonlySet<number>): Flow[] {
       destination: dest_ip,
       sourcePort: Number(src_port),
       destinationPort: Number(dest_port),
+      // Firewall rules log a connection once, where it begins; VPC flows as long as it lasts.
+      begins: disposition !== undefined,
       timeMs: Date.parse(String(start ?? timestamp)),
       ...(typeof reference === "string" && { rule: reference }),
     },

@@ -307,6 +307,8 @@ export interface FlowEvent {
   readonly reset: boolean;
   /** Admitted, and nothing but SYNs came: nobody answered. */
   readonly unanswered: boolean;
+  /** The connection surely began in it, as far as the log tells: not one that has stood for long. */
+  readonly begins: boolean;
 }
 
 /** By whom a session through a proxy ended; `nobody`: both sides closed when all was said. */

@@ -15,7 +15,7 @@ export const flowLog = [
 ];
 
 function flowEvent(message: string): Event | undefined {
-  const [first, second, third, address = "", reset, unanswered, rule] = message.split(" ", 7);
+  const [first, second, third, address = "", reset, beginning, rule] = message.split(" ", 7);
   const provider = flowProviders.find((name) => name === first);
   const action = flowActions.find((name) => name === second);
   const canonical = canonicalAddress(address);
@@ -27,6 +27,8 @@ function flowEvent(message: string): Event | undefined {
     direction: third === "in" ? "in" : "out",
     address: canonical,
     reset: reset === "reset",
-    unanswered: unanswered === "unanswered",
+    unanswered: beginning === "unanswered",
+    // What nobody answered has just begun.
+    begins: beginning !== "-",
   };
 }

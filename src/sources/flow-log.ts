@@ -178,8 +178,8 @@ function filesBelow(top: string, warn: (message: string) => void): { readonly pa
 }
 
 /** What the parser reads: words of this project's own, and the rule's name at the end. */
-function recordOf({ provider, action, direction, address, reset, unanswered, timeMs, rule }: Flow): LogRecord {
-  const marks = `${reset ? "reset" : "-"} ${unanswered ? "unanswered" : "-"}`;
+function recordOf({ provider, action, direction, address, reset, unanswered, begins, timeMs, rule }: Flow): LogRecord {
+  const marks = `${reset ? "reset" : "-"} ${unanswered ? "unanswered" : begins ? "begins" : "-"}`;
   return {
     source: "flow_log",
     timeMs,

@@ -4,12 +4,12 @@
  */
 import type { ConnectionEnd } from "../model/connection.ts";
 import type { EventKind } from "../model/event.ts";
+import { knownIdleSeconds } from "../model/idle-timeouts.ts";
 import type { HistogramValue, MetricDef, Sample } from "../model/metric.ts";
 import { amount, anything, flag, list, object, oneOf, time, tuple } from "../model/saved.ts";
 import { Counters } from "./counters.ts";
 import type { Tally } from "./tally.ts";
 
-const wellKnownSeconds = [60, 240, 350, 600];
 /** Sockets are looked at every few seconds, and a cut shows only when somebody sends. */
 const toleranceSeconds = 5;
 const otherTolerance = 0.05;
@@ -31,11 +31,11 @@ export const idleAtEnd: MetricDef = {
 export const cutIdle: MetricDef = {
   name: "sshreset_sessions_cut_idle_total",
   help:
-    "Sessions that ended without an SSH disconnect (reset, closed, or without a word) at a well-known idle age, within 5 s: 60, " +
-    "240 (Azure), 350 (AWS), 600 s (Google Cloud); other: at least three sessions within 24 h at the same idle age, within 5 %.",
+    "Sessions that ended without an SSH disconnect (reset, closed, or without a word) at a well-known idle age, within 5 s " +
+    "(which product has it: docs/proxies.md); other: at least three sessions within 24 h at the same idle age, within 5 %.",
   type: "counter",
   labels: ["timeout"],
-  values: { timeout: [...wellKnownSeconds.map(String), "other"] },
+  values: { timeout: [...knownIdleSeconds.map(String), "other"] },
 };
 
 export class IdleTally implements Tally {
@@ -54,7 +54,7 @@ export class IdleTally implements Tally {
     const seconds = idleMs / 1000;
     this.#observe(outcome, seconds);
     if (outcome === "disconnect" || outcome === "timeout" || seconds < shortestSeconds) return;
-    const wellKnown = wellKnownSeconds.find((timeout) => Math.abs(seconds - timeout) <= toleranceSeconds);
+    const wellKnown = knownIdleSeconds.find((timeout) => Math.abs(seconds - timeout) <= toleranceSeconds);
     if (wellKnown !== undefined) this.#cut.add(1, String(wellKnown));
     else this.#cutOther(seconds, timeMs);
   }

@@ -42,6 +42,8 @@ export interface LedgerOptions {
   readonly netNamespace?: number | undefined;
   /** Connections kept at most, 50,000 unless told. */
   readonly capacity?: number;
+  /** A cloud's flow logs are read. */
+  readonly flowLogs?: boolean;
 }
 
 /** A longer gap between ticks means that the process did not run. */
@@ -102,7 +104,7 @@ export class Ledger {
       idle: new IdleTally(),
       oom: new OomTally(),
       kernel: new KernelTally(options.netNamespace),
-      flows: new FlowTally(peers),
+      flows: new FlowTally(peers, options.flowLogs === true),
       proxy: new ProxyTally(),
     };
     this.#endTallies = Object.values(this.#tallies).filter((tally) => tally.ended !== undefined);

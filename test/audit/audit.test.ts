@@ -107,10 +107,10 @@ describe("sshd's keep-alive against an idle timeout", () => {
   for (const [settings, cuts] of [
     [
       "clientaliveinterval 0\ntcpkeepalive yes\n",
-      "ClientAliveInterval 0 sends nothing, and TCPKeepAlive comes after 7200 s",
+      "ClientAliveInterval 0 sends nothing, TCPKeepAlive's first probe comes after 7200 s",
     ],
-    ["clientaliveinterval 0\ntcpkeepalive no\n", "ClientAliveInterval 0 sends nothing"],
-    ["clientaliveinterval 400\n", "ClientAliveInterval 400 is too long"],
+    ["clientaliveinterval 0\ntcpkeepalive no\n", "ClientAliveInterval 0 sends nothing, TCPKeepAlive is off"],
+    ["clientaliveinterval 400\n", "ClientAliveInterval 400 sends something every 400 s"],
     ["clientaliveinterval 300\n", undefined],
   ] as const)
     it(JSON.stringify(settings), () => {

@@ -12,6 +12,7 @@ const flow = (address: string, more: Partial<FlowEvent> = {}): FlowEvent => ({
   address,
   reset: false,
   unanswered: false,
+  begins: false,
   ...more,
 });
 const login: Step = [0, { kind: "sshd.accepted", address: "192.0.2.1", port: 40_000 }];
@@ -48,6 +49,51 @@ describe("flows of the cloud's logs", () => {
     expect(countsAfter([login, [1, flow("192.0.2.1", { unanswered: true })]])).to.include({
       "cloud_flows_unanswered aws known": 1,
     });
+  });
+
+  const unseen = (steps: readonly Step[], restMs = 200_000) =>
+    Object.entries(counted(ledgerAfter(steps, { flowLogs: true }, restMs))).filter(([name]) => name.includes("unseen"));
+  const begun = (address: string, more = {}) => flow(address, { begins: true, ...more });
+
+  it("count what the cloud admitted and nobody here heard of", () => {
+    expect(
+      unseen([login, [700, begun("192.0.2.1")], [700, begun("192.0.2.9"), { count: 2 }], [700, begun("192.0.2.8")]]),
+      "the login was too long ago",
+    ).to.deep.equal([
+      ["cloud_flows_unseen aws known", 1],
+      ["cloud_flows_unseen aws unknown", 3],
+    ]);
+  });
+
+  it("do not count as unseen what was heard of, before or after the flow came, what stands, or was rejected", () => {
+    const heard = (seconds: number, address: string): Step => [
+      seconds,
+      { kind: "sshd.ended", outcome: "closed", detail: "banner", address, port: 4 },
+    ];
+    const steps: Step[] = [
+      login,
+      heard(690, "192.0.2.3"),
+      [700, begun("192.0.2.3")],
+      [700, begun("192.0.2.4")],
+      [700, flow("192.0.2.5")],
+      [700, begun("192.0.2.6", { action: "reject" })],
+      heard(800, "192.0.2.4"),
+    ];
+    expect(unseen(steps)).to.deep.equal([]);
+  });
+
+  it("are not judged before their time, nor where nobody listened yet", () => {
+    expect(unseen([login, [700, begun("192.0.2.9")]], 100_000)).to.deep.equal([]);
+    const later: Step = [1400, { kind: "sshd.accepted", address: "192.0.2.1", port: 40_000 }];
+    expect(unseen([[100, begun("192.0.2.9")], later])).to.deep.equal([]);
+  });
+
+  it("wait on for their judgement after a restart", () => {
+    const before = ledgerAfter([login, [700, begun("192.0.2.9")]], { flowLogs: true }, 100_000);
+    const ledger = new Ledger({ flowLogs: true });
+    ledger.restore(JSON.parse(JSON.stringify(before.snapshot())));
+    for (let second = 0; second < 120; second++) ledger.tick(1_800_000_800_000 + second * 1000);
+    expect(counted(ledger)).to.include({ "cloud_flows_unseen aws unknown": 1 });
   });
 
   it("go on after a restart", () => {
