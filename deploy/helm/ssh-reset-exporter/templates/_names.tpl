@@ -43,22 +43,22 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
       | replace "https://grafana.example.org" .root.Values.links.grafana -}}
 {{- end -}}
 
-{{/* One endpoint of either monitor. */}}
-{{- define "ssh-reset-exporter.endpoint" -}}
-port: metrics
-interval: {{ .Values.scrape.interval }}
-scrapeTimeout: {{ .Values.scrape.timeout }}
-scheme: {{ .Values.webConfig.scheme }}
-{{- with .Values.scrape.tlsConfig }}
-tlsConfig: {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with .Values.scrape.basicAuth }}
-basicAuth: {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with .Values.scrape.relabelings }}
-relabelings: {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with .Values.scrape.metricRelabelings }}
-metricRelabelings: {{- toYaml . | nindent 2 }}
-{{- end }}
+{{/* What either monitor scrapes. */}}
+{{- define "ssh-reset-exporter.endpoints" -}}
+- port: metrics
+  interval: {{ .Values.scrape.interval }}
+  scrapeTimeout: {{ .Values.scrape.timeout }}
+  scheme: {{ .Values.webConfig.scheme }}
+  {{- with .Values.scrape.tlsConfig }}
+  tlsConfig: {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.scrape.basicAuth }}
+  basicAuth: {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.scrape.relabelings }}
+  relabelings: {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.scrape.metricRelabelings }}
+  metricRelabelings: {{- toYaml . | nindent 4 }}
+  {{- end }}
 {{- end -}}
