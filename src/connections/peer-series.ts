@@ -41,6 +41,8 @@ export class PeerSeries {
   readonly #options: PeerSeriesOptions;
   readonly #sketch = new HeavyHitters();
   readonly #shown = new Map<string, Shown>();
+  /** For known peers and others: no shown one gives up its place before. Else an attack would ask them all at each reset. */
+  readonly #fullUntilMs = new Map<boolean, number>();
   readonly #other: Record<PeerClass, Counts> = {
     known: { received: 0, sent: 0 },
     unknown: { received: 0, sent: 0 },
@@ -56,6 +58,7 @@ export class PeerSeries {
   known(peer: string, timeMs: number): void {
     const shown = this.#shown.get(peer);
     if (shown) {
+      this.#fullUntilMs.clear();
       shown.known = true;
       shown.counts.known ??= { received: 0, sent: 0 };
     } else if (this.#options.show !== "none" && this.#shown.size < shownLimit && this.#knownShown() < keptForKnown) {
@@ -75,7 +78,7 @@ export class PeerSeries {
     if (shown) {
       shown.counts[peerClass] ??= { received: 0, sent: 0 };
       shown.counts[peerClass][direction] += count;
-      shown.lastMs = timeMs;
+      shown.lastMs = Math.max(shown.lastMs, timeMs);
       shown.reset = true;
       return;
     }
@@ -93,19 +96,24 @@ export class PeerSeries {
 
   #makeRoom(peerClass: PeerClass, timeMs: number): boolean {
     const known = peerClass === "known";
+    if (timeMs <= (this.#fullUntilMs.get(known) ?? 0)) return false;
     const others = this.#shown.size - this.#knownShown();
     if (this.#shown.size < shownLimit && (known || others < shownLimit - keptForKnown)) return true;
+    let earliestMs = Number.POSITIVE_INFINITY;
     for (const [peer, shown] of this.#shown) {
-      const never = known && shown.known && !shown.reset;
-      if (never || (shown.known === known && timeMs - shown.lastMs > idleMs)) {
+      if (shown.known !== known) continue;
+      if ((known && !shown.reset) || timeMs - shown.lastMs > idleMs) {
         this.#shown.delete(peer);
         return true;
       }
+      earliestMs = Math.min(earliestMs, shown.lastMs + idleMs);
     }
+    this.#fullUntilMs.set(known, earliestMs);
     return false;
   }
 
   #show(peer: string, peerClass: PeerClass, timeMs: number): void {
+    this.#fullUntilMs.clear();
     const counts = { [peerClass]: { received: 0, sent: 0 } };
     this.#shown.set(peer, { counts, known: peerClass === "known", lastMs: timeMs, reset: false });
   }

@@ -10,9 +10,9 @@ import { amount, flag, object, oneOf, optional, type Shape, text, time, whole } 
 export interface Ending {
   timeMs: number;
   deadlineMs: number;
-  outcome?: Outcome;
+  outcome?: Outcome | undefined;
   detail: string;
-  phase?: Phase;
+  phase?: Phase | undefined;
   count: number;
   /** A log line or drop told the end: its outcome stands. */
   logged: boolean;
@@ -20,21 +20,21 @@ export interface Ending {
   sent: boolean;
   sessionClosed: boolean;
   crashed: boolean;
-  idleMs?: number;
+  idleMs?: number | undefined;
 }
 
 /** What is known of one connection. */
 export interface Connection {
   /** `address port`; empty while the port is not known. */
   key: string;
-  address?: string;
+  address?: string | undefined;
   pid: number;
   childPid: number;
   /** The last phase that a line proved; undefined when its beginning was not seen. */
-  phase?: "banner" | "auth" | "session";
+  phase?: "banner" | "auth" | "session" | undefined;
   /** Wall time of the tick before it was first heard of. */
   bornMs: number;
-  ending?: Ending;
+  ending?: Ending | undefined;
 }
 
 /** A connection in a snapshot. */

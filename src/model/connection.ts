@@ -24,10 +24,10 @@ export interface ConnectionEnd {
   readonly detail: string;
   readonly peerClass: PeerClass;
   /** Undefined where no line told the address. */
-  readonly address?: string;
-  readonly port?: number;
+  readonly address?: string | undefined;
+  readonly port?: number | undefined;
   /** Time since the last segment was received, where sockets are watched. */
-  readonly idleMs?: number;
+  readonly idleMs?: number | undefined;
   /** How many such ends the record stands for (syslog's repeats); else 1. */
   readonly count: number;
 }

@@ -5,7 +5,7 @@
  * Sources: proc_pid_fd(5), tail's lib/tail.js (readBlock, change), logrotate(8) (compress, copytruncate).
  */
 import { createHash } from "node:crypto";
-import { closeSync, constants, createReadStream, fstatSync, openSync, read, readSync } from "node:fs";
+import { closeSync, constants, createReadStream, fstatSync, openSync, readSync } from "node:fs";
 import { createGunzip } from "node:zlib";
 import { Tail } from "tail";
 
@@ -66,12 +66,12 @@ export function hashOf(before: Buffer): string {
 
 /**
  * Reads on in a held descriptor: no watcher of its own, since the source polls all its files with one timer, and no
- * stream for each block, which would cost more than all parsing.
+ * stream or thread for each block, which would cost as much as all parsing: a log's end is in the page cache.
  */
 class HeldTail extends Tail {
   readonly #fd: number;
   readonly #block = Buffer.allocUnsafeSlow(blockBytes);
-  #done: ((error: Error | null, length: number) => void) | undefined;
+  #length = 0;
 
   constructor(fd: number, offset: number) {
     super(`/proc/self/fd/${fd}`, { separator: null, encoding: "latin1", fromBeginning: true, follow: false });
@@ -88,18 +88,15 @@ class HeldTail extends Tail {
 
   override readBlock(): void {
     const { start = 0, end = 0 } = this.queue.shift() ?? {};
-    read(this.#fd, this.#block, 0, end - start, start, (error, length) => this.#done?.(error, length));
+    this.#length = readSync(this.#fd, this.#block, 0, end - start, start);
   }
 
   /** The bytes from `offset`, at most a block; empty at the end of the file. */
-  async read(offset: number): Promise<Buffer> {
+  read(offset: number): Buffer {
     this.currentCursorPos = offset;
-    if (this.latestPosition() <= offset) return this.#block.subarray(0, 0);
-    const length = await new Promise<number>((resolve, reject) => {
-      this.#done = (error, got) => (error === null ? resolve(got) : reject(error));
-      this.change();
-    });
-    return this.#block.subarray(0, length);
+    this.#length = 0;
+    this.change();
+    return this.#block.subarray(0, this.#length);
   }
 }
 
@@ -183,7 +180,7 @@ export class HeldFile implements LogReader {
   async read(): Promise<Buffer | undefined> {
     const size = this.size();
     if (size <= this.#offset || size === this.#exhaustedSize) return undefined;
-    this.#block = await this.#tail.read(this.#offset);
+    this.#block = this.#tail.read(this.#offset);
     this.#exhaustedSize = size;
     return this.#block.length === 0 ? undefined : this.#block;
   }

@@ -6,7 +6,7 @@
  */
 import { accessSync, type BigIntStats, constants, type Stats, statSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
+import { setTimeout as delay, setImmediate as nextTurn } from "node:timers/promises";
 import type { LogRecord } from "../model/record.ts";
 import type { Batch, Position, Source, SourceStart, SourceStatus } from "../model/source.ts";
 import { type FilePosition, GzipFile, HeldFile, hashOf, type LogReader, NotRegularFile } from "./held-file.ts";
@@ -64,6 +64,8 @@ export function createLogfileSource(options: LogfileOptions): Source {
           for (const follower of followers) {
             for await (const { records, lost } of follower.pass()) {
               yield { records, lost, position: position() };
+              // A scrape, or another source, has its turn after each block.
+              await nextTurn();
               if (signal.aborted) return;
               if (performance.now() - lookedMs < pollMs) continue;
               // Reading one file may take longer than others keep their names.

@@ -36,7 +36,7 @@ describe("connections: one end of several lines", () => {
   it("tells an address-less end without address when no line of its process has one", () => {
     const scene = new Scene().at(0, nameless("reset", { phase: "kex" }), 10);
     expect(scene.told()).to.deep.equal(["kex reset"]);
-    expect(scene.ends[0]).not.to.have.property("address");
+    expect(scene.ends[0]?.address).to.equal(undefined);
   });
 
   it("counts Received disconnect and Disconnected from once, with the phase of whichever knows it", () => {
