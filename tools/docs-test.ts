@@ -149,16 +149,16 @@ function commandProblems(all: readonly string[]): string[] {
   const image =
     all[0] === "docker" ? all.findLastIndex((word) => /^(?:\S+\/)?ssh-reset-exporter(?::\S+)?$/.test(word)) : -1;
   const words = image < 0 ? all : all.slice(0, image);
-  const [program = "", first = "", second = ""] = words;
+  const [program = "", first = ""] = words;
   const files = words.filter(
     (word) => /^(?:\.\/)?(?:docs|alerts|dashboards|deploy|tools|bench)\/[\w./-]+$/.test(word) && !existsSync(word),
   );
   const problems = files.map((file) => `there is no ${file}`);
   if (image >= 0) problems.push(...flagProblems(all.slice(image + 1)));
   if (program === "npm") {
-    const script = first === "run" ? second : ["test", "start"].includes(first) ? first : undefined;
-    if (script !== undefined && scripts[script.replace(/^--silent$|^-s$/, "")] === undefined)
-      problems.push(`npm has no script "${script}"`);
+    const run = first === "run" ? words.slice(2).find((word) => !word.startsWith("-")) : undefined;
+    const script = run ?? (["test", "start"].includes(first) ? first : undefined);
+    if (script !== undefined && scripts[script] === undefined) problems.push(`npm has no script "${script}"`);
   }
   if (program === "ssh-reset-exporter") problems.push(...flagProblems(words.slice(1)));
   const helpOf = helps[program];

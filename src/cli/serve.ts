@@ -8,7 +8,9 @@ import { helpText } from "../config/help.ts";
 import { parseListenAddress } from "../config/listen-address.ts";
 import { type CommandLine, loadConfig } from "../config/load.ts";
 import type { Config } from "../config/options.ts";
+import { readWebConfig } from "../config/web-config.ts";
 import { Exporter } from "../exporter/exporter.ts";
+import { planSources } from "../exporter/open-sources.ts";
 import { identificationFor } from "../probe/probe.ts";
 import { type AllowEntry, parseAllowEntry, TargetError } from "../probe/target.ts";
 import { StateError } from "../state/snapshot.ts";
@@ -31,6 +33,7 @@ export async function serve(args: readonly string[]): Promise<number> {
   let commandLine: CommandLine;
   try {
     commandLine = loadConfig(args, collectorModules);
+    if (commandLine.checkOnly) checkAll(commandLine.config);
   } catch (error) {
     return mistake(error);
   }
@@ -39,6 +42,14 @@ export async function serve(args: readonly string[]): Promise<number> {
     return 0;
   }
   return run(args, commandLine.config);
+}
+
+/** What a start would refuse, beyond what the options say alone. Throws ConfigError. */
+function checkAll(config: Config): void {
+  const web = config["web.config.file"];
+  if (web !== undefined) readWebConfig(web);
+  config["probe.allow"].forEach(allowEntry);
+  planSources(config);
 }
 
 async function run(args: readonly string[], first: Config): Promise<number> {

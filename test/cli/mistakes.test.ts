@@ -91,6 +91,26 @@ describe("mistakes at the start", function () {
     ]);
   });
 
+  it("--config.check looks into the files that a configuration names, and at what a start would refuse", async () => {
+    const web = join(folder, "web.yml");
+    writeFileSync(web, "basic_auth_user: {}\n");
+    const cases: readonly (readonly [string, string])[] = [
+      [
+        `--web.config.file=${web}`,
+        `${web}: unknown key "basic_auth_user"; there are: tls_server_config, http_server_config, basic_auth_users`,
+      ],
+      ["--probe.allow=:::", '--probe.allow: target ":::" is not HOST, HOST:PORT, IPV6 or [IPV6]:PORT'],
+      [
+        "--source.logfile=/var/log/auth.log --source.journal",
+        "--source.journal and --source.logfile=/var/log/auth.log would both read sshd's and systemd's records, and count them twice: give one of them",
+      ],
+    ];
+    for (const [flags, message] of cases) {
+      const { code, stderr } = await runExporter("--config.check", ...flags.split(" "));
+      expect([code, stderr]).to.deep.equal([2, `ssh-reset-exporter: ${message}\n`]);
+    }
+  });
+
   it("a damaged snapshot is kept aside, said, and the exporter starts fresh", async () => {
     writeFileSync(join(state, "counts.json"), '{"version":1,"data":{"pipe');
     const exporter = await startExporter([`--state.directory=${state}`, "--no-source.journal", "--no-source.kmsg"]);

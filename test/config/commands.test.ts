@@ -28,6 +28,7 @@ describe("config/commands", () => {
     probe: typed(probeFlags),
     audit: typed(auditFlags),
     observe: typed(observeFlags),
+    completion: ["--help"],
   };
   for (const [name, command] of Object.entries(commands) as [keyof typeof commands, Command][]) {
     it(`lists what ${name} accepts, and no more`, () => {
