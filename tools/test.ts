@@ -141,7 +141,7 @@ function plan(): Stage[] {
     .sort();
   const daemons = files.filter((file) => readFileSync(file, "utf8").includes("tools/debian.ts"));
   const pages = daemons.filter((file) => /^test\/(alerts|diagnosis|kit)\//.test(file));
-  const packaging = files.filter((file) => /^test\/(image|packaging|dashboards|preview)\//.test(file));
+  const packaging = files.filter((file) => /^test\/(deploy|image|packaging|dashboards|preview)\//.test(file));
   const live = daemons.filter((file) => !pages.includes(file) && !packaging.includes(file));
   const unit = files.filter((file) => !daemons.includes(file) && !packaging.includes(file));
   const lab = ci || flags.full === true;
