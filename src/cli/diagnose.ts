@@ -6,6 +6,7 @@ import { loadConfig } from "../config/load.ts";
 import { BundleError, readBundle, saveBundle } from "../diagnose/bundle.ts";
 import { diagnoseFrom, exitCode } from "../diagnose/diagnose.ts";
 import { hostMaterial } from "../diagnose/host-material.ts";
+import { readProbes } from "../diagnose/probe-results.ts";
 import { reportText } from "../diagnose/report.ts";
 import { timeWindow } from "../diagnose/time-window.ts";
 import { canonicalAddress } from "../parsers/address.ts";
@@ -20,6 +21,8 @@ what one has kept. Run it as root, or as a user that may read the logs.
 Examples:
   sudo ssh-reset-exporter diagnose
   sudo ssh-reset-exporter diagnose --since 16:30 --until 17:00 --peer 192.0.2.7
+  sudo ssh-reset-exporter diagnose --probe probe.json
+      Hold it against what a client saw: ssh-reset-exporter probe --json --repeat 10 THIS-HOST > probe.json
   sudo ssh-reset-exporter diagnose --since 24h --bundle /tmp/web1.bundle
       Save what was read for a colleague, without user names and with other addresses.
   ssh-reset-exporter diagnose --from-bundle web1.bundle
@@ -29,7 +32,7 @@ Examples:
 ${flagsAndExits(commands.diagnose)}`;
 
 /** Flags of this command; all others are those of serve. */
-export const valueFlags = ["since", "until", "peer", "bundle", "from-bundle"] as const;
+export const valueFlags = ["since", "until", "peer", "probe", "bundle", "from-bundle"] as const;
 export const switches = ["json", "bundle.plain", "help"] as const;
 type Own = Partial<Record<(typeof valueFlags)[number], string>> & Partial<Record<(typeof switches)[number], true>>;
 
@@ -50,6 +53,7 @@ export async function diagnose(args: readonly string[]): Promise<number> {
 
 async function run(flags: Own, rest: readonly string[]): Promise<number> {
   const peer = flags.peer === undefined ? undefined : peerAddress(flags.peer);
+  const probes = flags.probe === undefined ? undefined : readProbes(flags.probe);
   const bundle = flags["from-bundle"];
   if (bundle !== undefined) refuseWithBundle(flags, rest);
   const progress = progressOn(process.stderr);
@@ -63,7 +67,7 @@ async function run(flags: Own, rest: readonly string[]): Promise<number> {
       : hostMaterial(config, timeWindow(flags.since ?? "1h", flags.until, Date.now()), progress.read);
   const saving =
     flags.bundle === undefined ? undefined : saveBundle(flags.bundle, material, flags["bundle.plain"] === true);
-  const diagnosed = await diagnoseFrom(saving?.material ?? material, peer);
+  const diagnosed = await diagnoseFrom(saving?.material ?? material, { peer, probes });
   await saving?.done();
   progress.end();
   if (flags.json) process.stdout.write(`${JSON.stringify(diagnosed, null, 2)}\n`);

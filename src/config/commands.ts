@@ -56,6 +56,11 @@ export const commands = {
       },
       { flag: "--until", placeholder: "TIME", summary: "The same. Default: now." },
       { flag: "--peer", placeholder: "ADDRESS", summary: "Only connections of this peer, which counts as known." },
+      {
+        flag: "--probe",
+        placeholder: "FILE",
+        summary: "What probe --json printed at a client: do both sides see it, or one?",
+      },
       json,
       { flag: "--bundle", placeholder: "FILE", summary: "Save what was read, too." },
       {

@@ -7,6 +7,7 @@ import type { Sample } from "../model/metric.ts";
 import type { KnownPeer } from "./known-peers.ts";
 import type { HostFacts } from "./live.ts";
 import type { Observation } from "./observation.ts";
+import { type OutsideLook, type OutsideReport, outsideReport, ProbesInLog } from "./probe-results.ts";
 import type { SourceRead } from "./read-window.ts";
 import { Replay, replaySaved, together } from "./replay.ts";
 import type { TimeWindow } from "./time-window.ts";
@@ -42,21 +43,36 @@ export interface Diagnosed extends Omit<Rest, "live"> {
   readonly knownPeers: number;
   /** Of resets that sshd logged. */
   readonly lines: readonly EvidenceLine[];
+  /** What probes saw, held against the report. */
+  readonly outside?: OutsideReport;
 }
 
-export async function diagnoseFrom(material: Material, peer: string | undefined): Promise<Diagnosed> {
+export interface Asked {
+  readonly peer?: string | undefined;
+  readonly probes?: readonly OutsideLook[] | undefined;
+}
+
+export async function diagnoseFrom(material: Material, { peer, probes = [] }: Asked = {}): Promise<Diagnosed> {
   const { window, observations, peers, kernelRead, saved } = material;
   const known = await material.known();
   const replay = new Replay({ window, peers, known, kernelRead, ...(peer !== undefined && { peer }) });
-  for await (const batch of observations) for (const observation of batch) replay.take(observation);
+  const log = new ProbesInLog(probes);
+  for await (const batch of observations) {
+    for (const observation of batch) {
+      replay.take(observation);
+      log.take(observation);
+    }
+  }
   const { live, ...rest } = await material.rest();
   const { seen, ends, symptom, lines } = replay.end(rest.sources, live);
   // The exporter's samples are of all peers.
   const both = saved === undefined || peer !== undefined ? seen : together(seen, replaySaved(saved, window));
   const { fromMs, toMs } = window;
+  const report = checklist({ fromMs, toMs, seen: both, symptom, ends });
   return {
     ...rest,
-    report: checklist({ fromMs, toMs, seen: both, symptom, ends }),
+    report,
+    ...(probes.length > 0 && { outside: outsideReport(probes, { window, report, log, saved }) }),
     ...(peer !== undefined && { peer }),
     knownPeers: ends.knownPeers,
     lines,

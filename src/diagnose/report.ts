@@ -33,6 +33,7 @@ export function reportText(diagnosed: Diagnosed, look: Look): string {
   }
   verdict(page, report);
   next(page, report);
+  fromOutside(page, diagnosed);
   notChecked(page, diagnosed);
   return page.text;
 }
@@ -133,7 +134,21 @@ function next(page: Page, report: ChecklistReport): void {
   page.line(`  Runbook: docs/runbooks/${first.alert}.md`);
 }
 
-function notChecked(page: Page, { sources, report }: Diagnosed): void {
+function fromOutside(page: Page, { outside }: Diagnosed): void {
+  if (outside === undefined) return;
+  const { target, fromMs, toMs, saw, sentence, because, next: steps } = outside;
+  const counts = Object.entries(saw).map(([what, count]) => `${count} ${what}`);
+  page.line("");
+  page.wrap(
+    `${page.paint("From outside:", "bold")} probes of ${target}, ${moment(fromMs)} to ${moment(toMs).slice(11)}: ${counts.join(", ")}.`,
+    "",
+  );
+  page.wrap(page.paint(sentence, outside.view === "neither" ? "green" : "yellow"), "  ");
+  for (const reason of because) page.wrap(reason, "  ");
+  for (const step of steps) page.line(`  ${step}`);
+}
+
+function notChecked(page: Page, { sources, report, outside }: Diagnosed): void {
   const unread = sources.flatMap(({ from, missing }) => (missing === undefined ? [] : [{ from, ...missing }]));
   if (unread.length > 0) {
     page.line("");
@@ -142,10 +157,10 @@ function notChecked(page: Page, { sources, report }: Diagnosed): void {
       page.wrap(`${reason}${grant === undefined ? "" : `; to see it: ${grant}`}`, "  ");
     }
   }
-  if (report.conclusion.verdict === "outside") {
+  if (report.conclusion.verdict === "outside" && outside === undefined) {
     page.line("");
     page.wrap(
-      "From one of the peers: ssh-reset-exporter probe HOST, and ssh -v HOST true: the last line before the reset names the phase.",
+      "From one of the peers: ssh-reset-exporter probe --json HOST > probe.json, then here diagnose --probe probe.json; and ssh -v HOST true: the last line before the reset names the phase.",
       "",
     );
   }

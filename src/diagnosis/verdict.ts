@@ -7,7 +7,7 @@ import type { Sample } from "../model/metric.ts";
 import { anything, object, optional, record, time } from "../model/saved.ts";
 import { catalogue as everyCause } from "./catalogue.ts";
 import type { Cause, CauseId } from "./cause.ts";
-import { leaves, limit, selectors } from "./condition.ts";
+import { leaves, limit, selectors, series } from "./condition.ts";
 import { evaluate, measure } from "./evaluate.ts";
 import { History, type HistorySnapshot } from "./history.ts";
 import { observableThresholds } from "./observable.ts";
@@ -57,6 +57,10 @@ const progressShape = object({
 });
 const diagnosisShape = object({ history: anything, progress: record(progressShape, 100), symptom: anything });
 
+/** No condition names these; they are kept for whoever asks later whether this host reset a connection. */
+export const resetsSent = series("tcp_resets_sent_total");
+export const resetsRead = series("source_up", { source: ["tcp_trace"] });
+
 export class Diagnosis {
   readonly #catalogue: readonly Cause[];
   readonly #history: History;
@@ -71,7 +75,7 @@ export class Diagnosis {
       ),
     );
     this.#symptom = new Symptom(catalogue);
-    this.#history = new History([...named, ...this.#symptom.selectors], sampleIntervalMs);
+    this.#history = new History([...named, ...this.#symptom.selectors, resetsSent, resetsRead], sampleIntervalMs);
   }
 
   /** One whole scrape, in order of time. */

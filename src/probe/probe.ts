@@ -14,6 +14,10 @@ import type { Target } from "./target.ts";
 export interface ProbeResult {
   readonly target: Target;
   readonly address?: string;
+  /** By this machine's clock, when it began to connect, or to ask for the name that it did not get. */
+  readonly timeMs: number;
+  /** This end of the connection as this machine knows it: what a server's log calls the peer, unless somebody translates. */
+  readonly local?: { readonly address: string; readonly port: number };
   readonly result: "ok" | FailureReason;
   /** Undefined when ok. */
   readonly failure?: Failure;
@@ -66,6 +70,7 @@ export async function resolve(
         };
   return {
     target,
+    timeMs: Date.now(),
     result: failure.reason,
     failure,
     phaseSeconds: { dns: seconds },
@@ -116,7 +121,7 @@ export function open(
 export function toResult(
   target: Target,
   address: string,
-  { handshake, phaseSeconds }: Session,
+  { handshake, phaseSeconds, startedMs, local }: Session,
   failure: Failure | undefined,
   dnsSeconds: number,
 ): ProbeResult {
@@ -124,6 +129,8 @@ export function toResult(
   return {
     target,
     address,
+    timeMs: startedMs,
+    ...(local && { local }),
     result: failure?.reason ?? "ok",
     ...(failure && { failure }),
     phaseSeconds: phases,

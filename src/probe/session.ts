@@ -43,6 +43,9 @@ export class Session {
   /** How long each phase took, in seconds; the one that failed until it failed. */
   readonly phaseSeconds: Partial<Record<ProbePhase, number>> = {};
   failure: Failure | undefined;
+  readonly startedMs = Date.now();
+  /** Once connected. */
+  local: { readonly address: string; readonly port: number } | undefined;
   readonly socket: Socket;
   #phase: ProbePhase | undefined = "connect";
   #phaseStart = performance.now();
@@ -60,6 +63,9 @@ export class Session {
       autoSelectFamily: false,
     });
     this.socket.on("connect", () => {
+      const { localAddress, localPort } = this.socket;
+      if (localAddress !== undefined && localPort !== undefined)
+        this.local = { address: localAddress, port: localPort };
       this.#enter("banner");
       this.socket.write(this.handshake.start());
     });

@@ -9,7 +9,9 @@ import type { FailureReason, ProbePhase } from "./session.ts";
 export interface Verdict {
   /** One or two sentences: what happened. */
   readonly meaning: string;
-  /** Where to look next, the likeliest first: `step 3: ...`. Empty when ok. */
+  /** Who may have done it, the likeliest first. Empty when ok. */
+  readonly suspects: readonly Suspect[];
+  /** Where to look for each: `step 3, ...`. */
   readonly next: readonly string[];
   /** As `ssh -v` would print it. */
   readonly sshVerbose: readonly string[];
@@ -24,7 +26,8 @@ export const phaseTitles: Readonly<Record<ProbePhase, string>> = {
   new_keys: "new keys",
 };
 
-const steps = {
+/** Where to look, by the checklist's steps. */
+const looks = {
   sshd: "step 1, sshd: is it up, did it crash or restart? systemctl status ssh; journalctl -u ssh",
   resources:
     "step 2, memory and CPU: OOM kills, no process or file left for sshd? dmesg | grep -i oom; journalctl -u ssh | grep -i fork",
@@ -42,64 +45,64 @@ const steps = {
   service: "the port: another service, or a proxy that speaks for sshd",
   algorithms: "sshd's configuration: sshd -T | grep -i algorithms",
 } as const;
-type Step = keyof typeof steps;
+export type Suspect = keyof typeof looks;
 
 interface Meaning {
   readonly says: string;
-  readonly next: readonly Step[];
+  readonly suspects: readonly Suspect[];
 }
 
 const afterBanner: Readonly<Partial<Record<FailureReason, Meaning>>> = {
   reset: {
     says: "sshd answered, then the connection was reset in the key exchange: a middlebox that looks into it, or sshd's process for this connection died.",
-    next: ["path", "sshd", "resources"],
+    suspects: ["path", "sshd", "resources"],
   },
   closed: {
     says: "sshd answered, then the connection was closed in the key exchange: its process for this connection ended, or a proxy did.",
-    next: ["sshd", "resources", "path"],
+    suspects: ["sshd", "resources", "path"],
   },
   timeout: {
     says: "sshd's banner came, then nothing more. The messages of the key exchange are the first large ones: the mark of a path that eats large packets.",
-    next: ["mtu", "resources", "path"],
+    suspects: ["mtu", "resources", "path"],
   },
-  unreachable: { says: "The path broke in the key exchange.", next: ["network", "cloud"] },
+  unreachable: { says: "The path broke in the key exchange.", suspects: ["network", "cloud"] },
   protocol: {
     says: "What came in the key exchange is no SSH that both sides share.",
-    next: ["algorithms", "path"],
+    suspects: ["algorithms", "path"],
   },
 };
 
 const meanings: Readonly<Record<ProbePhase, Readonly<Partial<Record<FailureReason, Meaning>>>>> = {
   dns: {
-    unreachable: { says: "The name has no address here. SSH was not tried.", next: ["name"] },
-    timeout: { says: "The resolver did not answer in time. SSH was not tried.", next: ["name"] },
+    unreachable: { says: "The name has no address here. SSH was not tried.", suspects: ["name"] },
+    timeout: { says: "The resolver did not answer in time. SSH was not tried.", suspects: ["name"] },
   },
   connect: {
     refused: {
       says: "The host answered that nothing listens on this port; a firewall that rejects says the same.",
-      next: ["sshd", "path", "cloud"],
+      suspects: ["sshd", "path", "cloud"],
     },
     timeout: {
       says: "No answer to the SYN: dropped on the way or by the host, or the host is down. No log of sshd's has a line of it.",
-      next: ["cloud", "conntrack", "sshd"],
+      suspects: ["cloud", "conntrack", "sshd"],
     },
-    unreachable: { says: "There is no way to this address from here.", next: ["network", "cloud"] },
+    unreachable: { says: "There is no way to this address from here.", suspects: ["network", "cloud"] },
   },
   banner: {
     reset: {
       says: "Connected, then reset before the banner: throttling whose text was lost, somebody on the way, or TCP wrappers.",
-      next: ["throttling", "path", "wrappers", "sshd"],
+      suspects: ["throttling", "path", "wrappers", "sshd"],
     },
     closed: {
       says: "Connected, then closed before the banner without a word.",
-      next: ["throttling", "resources", "wrappers", "path"],
+      suspects: ["throttling", "resources", "wrappers", "path"],
     },
     timeout: {
       says: "Connected, but no banner. The kernel (or a proxy) accepted, sshd did not speak. TCP wrappers are silent for 5 s before they refuse: a shorter --timeout sees only that.",
-      next: ["logins", "resources", "path", "wrappers"],
+      suspects: ["logins", "resources", "path", "wrappers"],
     },
-    unreachable: { says: "The path broke before the banner.", next: ["network", "cloud"] },
-    protocol: { says: "What answers on this port is no SSH server.", next: ["service", "path"] },
+    unreachable: { says: "The path broke before the banner.", suspects: ["network", "cloud"] },
+    protocol: { says: "What answers on this port is no SSH server.", suspects: ["service", "path"] },
   },
   kex_init: afterBanner,
   kex_reply: afterBanner,
@@ -121,25 +124,32 @@ function isWrappersPause({ failure, phaseSeconds: { banner = 0 } }: ProbeResult)
 }
 
 export function verdict(result: ProbeResult): Verdict {
+  const { says, suspects } = meaning(result);
+  return { meaning: says, suspects, next: suspects.map((each) => looks[each]), sshVerbose: sshVerboseLines(result) };
+}
+
+function meaning(result: ProbeResult): Meaning {
   const { failure } = result;
-  const sshVerbose = sshVerboseLines(result);
   if (failure === undefined) {
-    const meaning =
-      "Connect, banner and key exchange work from here, now. A reset that users see comes later (authentication, session), not always (--repeat), when idle (--idle), with large packets (--mtu), or from elsewhere.";
-    return { meaning, next: [], sshVerbose };
+    return {
+      says: "Connect, banner and key exchange work from here, now. A reset that users see comes later (authentication, session), not always (--repeat), when idle (--idle), with large packets (--mtu), or from elsewhere.",
+      suspects: [],
+    };
   }
   if (failure.phase === "banner" && saysThrottled(result)) {
-    const meaning = `sshd itself refused: "${result.text[0]}". Too many connections that have not logged in, or a penalty for this source address (9.8+).`;
-    return { meaning, next: [steps.throttling], sshVerbose };
+    return {
+      says: `sshd itself refused: "${result.text[0]}". Too many connections that have not logged in, or a penalty for this source address (9.8+).`,
+      suspects: ["throttling"],
+    };
   }
   if (failure.phase === "banner" && isWrappersPause(result)) {
-    const meaning =
-      "Connected, then cut after 5 s without a banner: so long do TCP wrappers sleep before they refuse (clean_exit() of libwrap).";
-    return { meaning, next: [steps.wrappers, steps.path], sshVerbose };
+    return {
+      says: "Connected, then cut after 5 s without a banner: so long do TCP wrappers sleep before they refuse (clean_exit() of libwrap).",
+      suspects: ["wrappers", "path"],
+    };
   }
-  const found = meanings[failure.phase][failure.reason];
-  const meaning = found?.says ?? `${failure.reason} in ${phaseTitles[failure.phase]}.`;
-  return { meaning, next: (found?.next ?? ["network"]).map((step) => steps[step]), sshVerbose };
+  const known = meanings[failure.phase][failure.reason];
+  return known ?? { says: `${failure.reason} in ${phaseTitles[failure.phase]}.`, suspects: ["network"] };
 }
 
 const connectErrors: Readonly<Record<string, string>> = {

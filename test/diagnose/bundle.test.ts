@@ -60,7 +60,7 @@ describe("diagnose/bundle", () => {
 
   async function save(recording: string, plain = false): Promise<Diagnosed> {
     const saving = saveBundle(path, material(recording), plain);
-    const diagnosed = await diagnoseFrom(saving.material, undefined);
+    const diagnosed = await diagnoseFrom(saving.material);
     await saving.done();
     return diagnosed;
   }
@@ -83,7 +83,7 @@ describe("diagnose/bundle", () => {
   ]) {
     it(`gives the same verdict elsewhere: ${recording}`, async () => {
       const here = await save(recording);
-      expect(summary(await diagnoseFrom(await readBundle(path), undefined))).to.deep.equal(summary(here));
+      expect(summary(await diagnoseFrom(await readBundle(path)))).to.deep.equal(summary(here));
     });
 
     it(`holds no user, host or address: ${recording}`, async () => {
@@ -130,7 +130,7 @@ describe("diagnose/bundle", () => {
     async function failure(content: Buffer | string): Promise<string> {
       writeFileSync(path, content);
       try {
-        await diagnoseFrom(await readBundle(path), undefined);
+        await diagnoseFrom(await readBundle(path));
       } catch (error) {
         if (error instanceof BundleError) return error.message;
         throw error;
@@ -212,7 +212,7 @@ describe("diagnose/bundle", () => {
           host: { ...end.host, name: "\u001b]0;x" },
         })),
       );
-      const text = reportText(await diagnoseFrom(await readBundle(path), undefined), {
+      const text = reportText(await diagnoseFrom(await readBundle(path)), {
         colour: false,
         width: undefined,
       });

@@ -1,5 +1,8 @@
 /** The probe against real servers and a network of our own to break: needs root, Debian packages from the cache. */
 import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { expect } from "chai";
 import { debian, debianOr } from "../../tools/debian.ts";
@@ -15,14 +18,18 @@ interface Answer {
 
 const main = new URL("../../src/cli/main.ts", import.meta.url).pathname;
 
-/** The command itself, in the namespace. */
-const probe = (namespace: Namespace, ...args: readonly string[]): Promise<Answer> =>
+const run = (program: string, ...args: readonly string[]): Promise<Answer> =>
   new Promise((resolve) => {
-    const command = ["netns", "exec", namespace.name, process.execPath, "--import=tsx", main, "probe", ...args];
-    execFile("ip", command, { timeout: 60_000 }, (error, stdout, stderr) => {
+    execFile(program, args, { timeout: 60_000 }, (error, stdout, stderr) => {
       resolve({ status: error === null ? 0 : Number(error.code), text: stdout + stderr });
     });
   });
+
+/** The command itself, in the namespace. */
+const command = (namespace: Namespace, ...args: readonly string[]): Promise<Answer> =>
+  run("ip", "netns", "exec", namespace.name, process.execPath, "--import=tsx", main, ...args);
+const probe = (namespace: Namespace, ...args: readonly string[]): Promise<Answer> =>
+  command(namespace, "probe", ...args);
 
 describe("probe in a lab", function () {
   this.timeout(120_000);
@@ -109,6 +116,40 @@ describe("probe in a lab", function () {
     await lab.router.run("ip", ["route", "change", network(subnet), "dev", `r${subnet}`]);
     for (const end of [lab.client, lab.server]) await end.run("ip", ["route", "flush", "cache"]);
   };
+
+  it("is reset on the way: diagnose on the host, given what the probe saw, says that it was done between", async () => {
+    const sshd = keep(await startSshd(lab.server, { suite: "bookworm" }));
+    const folder = mkdtempSync(join(tmpdir(), "ssh-reset-exporter-between-"));
+    const probeFile = join(folder, "probe.json");
+    try {
+      await nft(
+        lab.router,
+        "add table ip cut; add chain ip cut pass { type filter hook forward priority 0; }; add rule ip cut pass tcp dport 22 meta length > 600 reject with tcp reset; add rule ip cut pass tcp sport 22 meta length > 600 reject with tcp reset",
+      );
+      const { status, text } = await probe(lab.client, "--json", lab.server.address);
+      expect(status, text).to.equal(1);
+      writeFileSync(probeFile, text);
+      await waitFor(
+        () => /Connection (reset|closed) by/.test(sshd.log()),
+        () => sshd.log(),
+      );
+      const said = sshd.log().split("\n").filter(Boolean);
+      const time = new Date().toISOString();
+      writeFileSync(join(folder, "auth.log"), said.map((line) => `${time} host sshd[7]: ${line}\n`).join(""));
+      const flags = [`--source.logfile=${folder}/auth.log`, "--no-source.journal", `--state.directory=${folder}`];
+      const between = await command(lab.server, "diagnose", "--since=5m", `--probe=${probeFile}`, ...flags);
+      expect(between.text).to.match(
+        /From outside: probes of \S+:22, .*: 1 reset in key exchange init \(ECONNRESET\)\./,
+      );
+      expect(between.text).to.include("Only outside sees it: it was done between the probe and this host.");
+      expect(between.text).to.match(/Of the same connection sshd logged: "Connection reset by \S+ port \d+/);
+      expect(between.text).to.include("Both ends were told so by somebody between");
+      expect(between.status, between.text).to.equal(0);
+    } finally {
+      await nft(lab.router, "delete table ip cut");
+      rmSync(folder, { recursive: true });
+    }
+  });
 
   it("finds the size at which a path MTU blackhole begins, outwards and inwards, and none on a healthy path", async () => {
     const sshd = keep(await startSshd(lab.server, { suite: "trixie" }));

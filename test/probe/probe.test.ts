@@ -167,6 +167,7 @@ describe("what a probe means", () => {
   const result = {
     target: { host: "h", port: 22 },
     address: "192.0.2.1",
+    timeMs: 0,
     phaseSeconds: {},
     durationSeconds: 0,
     text: [],

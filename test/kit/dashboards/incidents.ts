@@ -374,6 +374,7 @@ export function probed(): readonly Scrape[] {
   const phaseSeconds = { dns: 0.001, connect: 0.02, banner: 0.03, kex_init: 0.02 };
   const ok: ProbeResult = {
     target: { host: "vpn1", port: 22 },
+    timeMs: 0,
     result: "ok",
     phaseSeconds: { ...phaseSeconds, kex_reply: 0.06, new_keys: 0.001 },
     durationSeconds: 0.132,
