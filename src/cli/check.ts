@@ -36,16 +36,37 @@ export async function check(args: readonly string[]): Promise<number> {
     process.stdout.write(usage);
     return 0;
   }
-  const state = mkdtempSync(join(tmpdir(), "ssh-reset-exporter-check-"));
   try {
     const { config } = loadConfig(args, collectorModules);
-    return await look({ ...config, "state.directory": state }, statePart(config["state.directory"]));
+    const state = folderToThrowAway(config["state.directory"]);
+    try {
+      return await look({ ...config, "state.directory": state }, statePart(config["state.directory"]));
+    } finally {
+      rmSync(state, { recursive: true });
+    }
   } catch (error) {
     if (!(error instanceof ConfigError || error instanceof StateError)) throw error;
     process.stderr.write(`ssh-reset-exporter: ${error.message}\n`);
     return 2;
-  } finally {
-    rmSync(state, { recursive: true });
+  }
+}
+
+/** In a container with a read-only root there is no folder for temporary files: then in the exporter's own. */
+function folderToThrowAway(named: string | undefined): string {
+  const name = "ssh-reset-exporter-check-";
+  try {
+    return mkdtempSync(join(tmpdir(), name));
+  } catch {
+    return mkdtempSync(join(stateDirectory(named).path, name));
+  }
+}
+
+/** A container's user may have no name. */
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return `${process.getuid?.()}`;
   }
 }
 
@@ -57,7 +78,7 @@ function statePart(named: string | undefined): Part {
     openStateDirectory(place, false);
     return { name: "state directory", state: "ok", note: place === path ? path : `${path}, made at the first start` };
   } catch (error) {
-    const grant = `install -d -m 0700 -o ${userInfo().username} ${path}`;
+    const grant = `install -d -m 0700 -o ${userName()} ${path}`;
     return { name: "state directory", state: "failed", note: (error as Error).message, grant };
   }
 }
@@ -82,8 +103,7 @@ async function look(config: Config, state: Part): Promise<number> {
     }),
   );
   await exporter.stop();
-  const user = userInfo();
-  process.stdout.write(`As user ${user.username} (uid ${user.uid}) on this host:\n`);
+  process.stdout.write(`As user ${userName()} (uid ${process.getuid?.()}) on this host:\n`);
   print("Sources: what is read", sources);
   print("Collectors: what is measured at a scrape", collectors);
   print("Causes: what can be judged", causes);

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
@@ -52,6 +52,21 @@ describe("the check command", function () {
     expect(gone.stdout).to.match(
       /^ {2}state directory +FAILED .*does not exist.*\n +to see it: install -d -m 0700 -o \w+ \/nonexistent\/state$/m,
     );
+  });
+
+  it("needs no folder for temporary files where there is a state directory", async () => {
+    const place = [`--source.logfile=${log}`, `--state.directory=${join(log, "..")}`];
+    const before = process.env["TMPDIR"];
+    process.env["TMPDIR"] = "/nonexistent";
+    try {
+      const { code, stdout, stderr } = await runExporter("check", ...flags, ...place);
+      expect({ code, stderr }).to.deep.equal({ code: 1, stderr: "" });
+      expect(stdout).to.match(/^ {2}logfile +yes$/m);
+      expect(readdirSync(join(log, ".."))).to.deep.equal(["auth.log"]);
+    } finally {
+      if (before === undefined) delete process.env["TMPDIR"];
+      else process.env["TMPDIR"] = before;
+    }
   });
 
   it("without any log it can judge no crash, and says what to grant", async () => {
