@@ -22,7 +22,15 @@ import {
   whole,
 } from "../model/saved.ts";
 import { detached, oldest, Recent } from "./bounded.ts";
-import { type Connection, connectionShape, detailOf, type Ending, outcomeOf, phaseOf } from "./verdict.ts";
+import {
+  type Connection,
+  connectionShape,
+  detailOf,
+  type Ending,
+  outcomeOf,
+  phaseOf,
+  type SavedConnection,
+} from "./verdict.ts";
 
 /** What the end rests on, beside its own text. */
 export interface EndEvidence {
@@ -37,7 +45,7 @@ export interface ConnectionsOptions {
   readonly kernelVisible: () => boolean;
   /** Time since the last segment received from the peer; undefined where sockets are not watched. */
   readonly idleMsOf?: (address: string, port: number) => number | undefined;
-  /** Connections kept, 50,000 unless told. */
+  /** Connections kept, 25,000 unless told: systemd's own limit of tasks allows a host some 10,000. */
   readonly capacity?: number;
 }
 
@@ -84,8 +92,7 @@ const endedShape: Shape<Ended> = (value, place) => {
   return { timeMs, pid, authenticated, received, unclaimed };
 };
 
-const copyOf = (connection: Connection): Connection =>
-  connection.ending ? { ...connection, ending: { ...connection.ending } } : { ...connection };
+const placeOf = ({ place }: Connection): number => place;
 const keyOf = (address: string, port: number): string => `${address} ${port}`;
 const addressOf = (key: string): string => key.slice(0, key.indexOf(" "));
 const portOf = (key: string): number => Number(key.slice(key.indexOf(" ") + 1));
@@ -114,7 +121,7 @@ export class Connections {
 
   constructor(options: ConnectionsOptions) {
     this.#options = options;
-    this.#capacity = options.capacity ?? 50_000;
+    this.#capacity = options.capacity ?? 25_000;
   }
 
   /** Connections forgotten without a seen end: too many, too old, or their process id was given to another. */
@@ -228,7 +235,10 @@ export class Connections {
 
   /** JSON-safe, and a copy of what may change: restored, it goes on exactly as if nothing had happened. */
   snapshot(): unknown {
-    const rows = new Set([...this.#byKey.values(), ...this.#byPid.values(), ...this.#ending]);
+    const rows = new Rows();
+    rows.add(this.#byKey.values());
+    rows.add(this.#byPid.values());
+    rows.add(this.#ending);
     return {
       nowMs: this.#nowMs,
       logMs: this.#logMs,
@@ -237,12 +247,12 @@ export class Connections {
       sweptMs: this.#sweptMs,
       portlessUntilMs: this.#portlessUntilMs,
       evicted: this.#evicted,
-      connections: Array.from(rows, copyOf),
+      connections: rows.copies(),
       // By place in `connections`, in their own order.
-      ending: places(rows, this.#ending),
-      preauth: places(rows, this.#preauth),
+      ending: Array.from(this.#ending, placeOf),
+      preauth: Array.from(this.#preauth, placeOf),
       pids: [...this.#byPid.keys()],
-      byPid: places(rows, this.#byPid.values()),
+      byPid: Array.from(this.#byPid.values(), placeOf),
       ended: this.#ended.snapshot(({ timeMs, pid, authenticated, received, unclaimed }) => [
         timeMs,
         pid,
@@ -280,7 +290,7 @@ export class Connections {
     this.#sweptMs = state.sweptMs;
     this.#portlessUntilMs = state.portlessUntilMs;
     this.#evicted = state.evicted;
-    const rows = state.connections;
+    const rows = state.connections.map((connection): Connection => ({ ...connection, place: -1 }));
     for (const connection of rows) if (connection.key !== "") this.#byKey.set(connection.key, connection);
     for (const [i, pid] of state.pids.entries()) this.#byPid.set(pid, at(rows, state.byPid[i] ?? -1));
     for (const place of state.ending) {
@@ -575,6 +585,7 @@ export class Connections {
       phase: undefined,
       bornMs: this.#nowMs,
       ending: undefined,
+      place: -1,
     };
     if (key !== "") {
       this.#byKey.set(key, connection);
@@ -716,10 +727,29 @@ const isLog = ({ source }: LogRecord): boolean => source === "journal" || source
 const near = (oneMs: number, otherMs: number): boolean => Math.abs(oneMs - otherMs) <= sameEndMs;
 const differ = (one: number, other: number): boolean => one !== 0 && other !== 0 && one !== other;
 
-function places<T>(rows: Set<T>, subset: Iterable<T>): number[] {
-  const index = new Map<T, number>();
-  for (const row of rows) index.set(row, index.size);
-  return [...subset].flatMap((row) => index.get(row) ?? []);
+/** Connections in a snapshot, each once; each remembers its place. No set or map: the scrape waits for this. */
+class Rows {
+  readonly #connections: Connection[] = [];
+
+  add(connections: Iterable<Connection>): void {
+    for (const connection of connections) {
+      if (this.#connections[connection.place] === connection) continue;
+      connection.place = this.#connections.length;
+      this.#connections.push(connection);
+    }
+  }
+
+  copies(): SavedConnection[] {
+    return this.#connections.map(({ key, address, pid, childPid, phase, bornMs, ending }) => ({
+      key,
+      address,
+      pid,
+      childPid,
+      phase,
+      bornMs,
+      ending: ending && { ...ending },
+    }));
+  }
 }
 
 function at<T>(rows: readonly T[], place: number): T {

@@ -23,8 +23,8 @@ export interface Ending {
   idleMs?: number | undefined;
 }
 
-/** What is known of one connection. */
-export interface Connection {
+/** What is known of one connection, and saved. */
+export interface SavedConnection {
   /** `address port`; empty while the port is not known. */
   key: string;
   address?: string | undefined;
@@ -37,8 +37,13 @@ export interface Connection {
   ending?: Ending | undefined;
 }
 
+export interface Connection extends SavedConnection {
+  /** Where it stands in the latest snapshot. */
+  place: number;
+}
+
 /** A connection in a snapshot. */
-export const connectionShape: Shape<Connection> = object({
+export const connectionShape: Shape<SavedConnection> = object({
   key: connectionKey,
   address: optional(text),
   pid: whole,

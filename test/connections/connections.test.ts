@@ -348,7 +348,7 @@ describe("connections: bounds", () => {
     }
     const { session } = scene.connections.open();
     expect(session + scene.connections.evicted).to.equal(100_000);
-    expect(session).to.equal(50_000);
+    expect(session).to.equal(25_000);
   });
 
   it("bounds what has a process id and no port", () => {
