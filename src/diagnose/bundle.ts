@@ -353,7 +353,7 @@ function checkEvent(value: unknown, place: string): Event {
   for (const [name, field] of Object.entries(event)) {
     const at = `${place}.${name}`;
     if (name === "address" || name === "localAddress") address(field, at);
-    else if (/port$|pid$|count|status|signal$|unauthenticated/i.test(name)) count(field, at);
+    else if (/port$|pid$|count|status|signal$|unauthenticated|namespace$/i.test(name)) count(field, at);
     else if (typeof field !== "boolean" && text(field, at).length > 64) throw new Error(`${at}: it is too long`);
   }
   return event as unknown as Event;
