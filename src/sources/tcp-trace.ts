@@ -81,7 +81,10 @@ export function createTcpTraceSource(options: TcpTraceOptions): Source {
         const record = toRecord(line, instance.clock);
         if (record === undefined) continue;
         consumed += 1;
-        if (isOurs(record)) records.push(record);
+        if (!isOurs(record)) continue;
+        const own = abortedByUs(record, records);
+        if (own !== undefined) records.splice(own, 1);
+        records.push(record);
       }
       const drained = signal === undefined && lines.length === 0;
       if (last || drained || Date.now() - statsAtMs >= statsEveryMs) {
@@ -341,11 +344,44 @@ const packetForm = /^skbaddr=\S+ skaddr=\S+ src=\[?([^\]\s]+?)\]?:(\d+) dest=/;
 export function localEnd(message: string): LocalEnd | undefined {
   const socket = socketForm.exec(message);
   if (socket?.[1] !== undefined && socket[2] !== undefined)
-    return { address: socket[2].replace(/^::ffff:(?=\d+\.)/, ""), port: Number(socket[1]) };
+    return { address: unmapped(socket[2]), port: Number(socket[1]) };
   const packet = packetForm.exec(message);
   if (packet?.[1] === undefined || packet[2] === undefined) return undefined;
-  return { address: packet[1].replace(/^::ffff:(?=\d+\.)/, ""), port: Number(packet[2]) };
+  return { address: unmapped(packet[1]), port: Number(packet[2]) };
 }
+
+/**
+ * Data that comes for a connection whose close is under way makes the kernel abort it by tcp_reset(), the function that
+ * tells of received resets, and answer with a reset: no peer has reset anything. The index of that first event among those
+ * before, microseconds ago. Source: net/ipv4/tcp_input.c tcp_rcv_state_process, TCP_FIN_WAIT1.
+ */
+export function abortedByUs(sent: LogRecord, before: readonly LogRecord[]): number | undefined {
+  if (sent.ident !== "tcp_send_reset") return undefined;
+  const ends = bothEnds(sent.message);
+  if (ends === undefined) return undefined;
+  for (let at = before.length - 1; at >= Math.max(0, before.length - 16); at--) {
+    const record = before[at];
+    if (record === undefined || sent.timeMs - record.timeMs > 2) return undefined;
+    if (record.ident === "tcp_receive_reset" && bothEnds(record.message) === ends) return at;
+  }
+  return undefined;
+}
+
+/** Local and remote end of a reset event's text, the same for both forms. */
+function bothEnds(message: string): string | undefined {
+  const [, localPort, localAddress] = socketForm.exec(message) ?? [];
+  const [, remotePort] = / dport=(\d+) /.exec(message) ?? [];
+  const [, remoteAddress] = / daddrv6=(\S+)/.exec(message) ?? [];
+  if (localPort !== undefined && localAddress !== undefined && remoteAddress !== undefined) {
+    return `${unmapped(localAddress)} ${localPort} ${unmapped(remoteAddress)} ${remotePort}`;
+  }
+  const [, source, sourcePort] = packetForm.exec(message) ?? [];
+  const [, target, targetPort] = / dest=\[?([^\]\s]+?)\]?:(\d+)(?: |$)/.exec(message) ?? [];
+  if (source === undefined || target === undefined) return undefined;
+  return `${unmapped(source)} ${sourcePort} ${unmapped(target)} ${targetPort}`;
+}
+
+const unmapped = (address: string): string => address.replace(/^::ffff:(?=\d+\.)/, "");
 
 /** Events of all network namespaces arrive, without a namespace: ours are told by the local address. */
 function localEndFilter(

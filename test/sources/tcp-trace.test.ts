@@ -7,6 +7,7 @@ import type { LogRecord } from "../../src/model/record.ts";
 import type { SourceStatus } from "../../src/model/source.ts";
 import { parse } from "../../src/parsers/index.ts";
 import {
+  abortedByUs,
   createTcpTraceSource,
   formatProblem,
   localEnd,
@@ -41,6 +42,33 @@ describe("format files of the trace events", () => {
     expect(formatProblem("tcp_send_reset", 'print fmt: "from=%pISpc to=%pISpc", REC->saddr, REC->daddr')).to.equal(
       'its form is unknown: "from=%pISpc to=%pISpc"',
     );
+  });
+});
+
+describe("a connection that the kernel aborts by itself", () => {
+  // Recorded on 6.18: data for a connection in FIN_WAIT1; one reset left, none arrived.
+  const lines = [
+    "python3-1 [000] ..s2. 14614.903969: tcp_receive_reset: family=AF_INET sport=2222 dport=40792 saddr=127.0.0.1 daddr=127.0.0.1 saddrv6=::ffff:127.0.0.1 daddrv6=::ffff:127.0.0.1 sock_cookie=9a430",
+    "python3-1 [000] ..s2. 14614.903983: tcp_send_reset: skbaddr=00000000b0e5697f skaddr=0000000015fe8e2d src=127.0.0.1:2222 dest=127.0.0.1:40792 state=TCP_CLOSE reason=TCP_ABORT_ON_DATA",
+  ];
+  const records = (...texts: readonly string[]): LogRecord[] =>
+    texts.flatMap((text) => toRecord(text, "other", 5) ?? []);
+  const [received5, sent5] = records(...lines) as [LogRecord, LogRecord];
+
+  it("has received no reset: the event before the one that was sent is not told", () => {
+    expect(abortedByUs(sent5, [received5])).to.equal(0);
+    const old =
+      "x-1 [000] ..s2. 1.000000: tcp_send_reset: skbaddr=1 skaddr=2 family=AF_INET sport=2222 dport=40792 saddr=127.0.0.1 daddr=127.0.0.1 saddrv6=::ffff:127.0.0.1 daddrv6=::ffff:127.0.0.1 state=TCP_CLOSE";
+    expect(abortedByUs(records(old)[0] as LogRecord, [received5]), "as until 6.9").to.equal(0);
+  });
+
+  it("is told from a peer's reset by connection and by time", () => {
+    expect(abortedByUs({ ...sent5, message: sent5.message.replace("40792", "40793") }, [received5])).to.equal(
+      undefined,
+    );
+    expect(abortedByUs({ ...sent5, timeMs: 8 }, [received5])).to.equal(undefined);
+    expect(abortedByUs(received5, [received5])).to.equal(undefined);
+    expect(abortedByUs({ ...sent5, message: "?" }, [received5])).to.equal(undefined);
   });
 });
 
