@@ -43,15 +43,15 @@ export function labProblem(): string | undefined {
 export interface LabOptions {
   /** false switches segmentation offload off, without which path MTU tests lie. */
   readonly offload?: boolean;
-  /** Of several networks of one process: 0 and up, with addresses of its own each. */
+  /** Of several networks of one process: 0 to 7, with addresses of its own each. */
   readonly number?: number;
 }
 
 export async function openLab({ offload = true, number = 0 }: LabOptions = {}): Promise<Lab> {
   removeStale();
   const id = process.pid;
-  const net = `10.${64 + ((id + 64 * number) % 128)}`;
-  const net6 = `fd77:${((id + 0x8000 * number) % 0xffff).toString(16)}`;
+  const net = `10.${64 + ((id + 16 * number) % 128)}`;
+  const net6 = `fd77:${((id + 0x2000 * number) % 0xffff).toString(16)}`;
   const names = ["client", "router", "server"].map((role) => `${prefix}-${id}-${role}${number || ""}`);
   const [client = "", router = "", server = ""] = names;
   const children = new Set<ChildProcess>();

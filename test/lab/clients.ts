@@ -1,5 +1,6 @@
 /** What the lab's clients do: real ssh logins and transfers, held sessions, and raw connections that end as told. */
 import { type ChildProcess, spawn } from "node:child_process";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { debian, type Tool } from "../../tools/debian.ts";
 import { attempt, type Ended, run, until } from "./command.ts";
@@ -53,17 +54,35 @@ export class Clients {
 
   #words(source: string, options: readonly string[], command: readonly string[]): string[] {
     const fixed = [
-      ...["-F", "none", "-i", this.#key, "-b", source, "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no"],
+      ...["-F", "none", "-i", this.#key, "-b", source, "-o", "StrictHostKeyChecking=no"],
       ...["-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=INFO", "-o", "ConnectTimeout=10"],
     ];
     const namespace = this.#network.namespaces.client.name;
     const target = `deploy@${this.#network.serverAddress}`;
-    return ["netns", "exec", namespace, this.#ssh.path, ...fixed, ...options, target, ...command];
+    // The first of two values holds.
+    const last = ["-o", "BatchMode=yes", target];
+    return ["netns", "exec", namespace, this.#ssh.path, ...options, ...fixed, ...last, ...command];
   }
 
   /** A login that runs a command; however it ends. */
   ssh(source: string, command = "true", options: readonly string[] = [], timeoutMs = 20_000): Promise<Ended> {
     return attempt("ip", this.#words(source, options, [command]), { env: this.#ssh.env, timeoutMs });
+  }
+
+  /** Comes as far as the password prompt and gives no answer for so many seconds, then an empty one. */
+  hesitate(source: string, seconds: number): Promise<Ended> {
+    const prompt = `${this.#key}.prompt-${seconds}`;
+    writeFileSync(prompt, `#!/bin/sh\nexec sleep ${seconds}\n`, { mode: 0o755 });
+    const options = [
+      "-o",
+      "BatchMode=no",
+      "-o",
+      "PreferredAuthentications=password",
+      "-o",
+      "NumberOfPasswordPrompts=1",
+    ];
+    const env = { ...this.#ssh.env, SSH_ASKPASS: prompt, SSH_ASKPASS_REQUIRE: "force" };
+    return attempt("ip", this.#words(source, options, ["true"]), { env, timeoutMs: 30_000 });
   }
 
   /** Each of the peers logs in once. Throws when one cannot. */

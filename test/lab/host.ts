@@ -21,6 +21,10 @@ const environment = [
 
 export interface HostOptions {
   readonly release: Release;
+  /** Of its own in this run. */
+  readonly name: string;
+  /** Where its process ids begin: exporters name their trace instances by them, and tracefs is the machine's. */
+  readonly firstPid?: number;
   /** The cached root filesystem; copied. */
   readonly template: string;
   readonly networkNamespace: string;
@@ -35,9 +39,13 @@ export class Host {
   readonly release: Release;
   readonly root: string;
   readonly #leader: number;
+  readonly #stage: Stage;
+  readonly #name: string;
   /** Ends the host at once, as a power cut would. */
   readonly halt: () => void;
-  private constructor(release: Release, root: string, leader: number, halt: () => void) {
+  private constructor(stage: Stage, { release, name }: HostOptions, root: string, leader: number, halt: () => void) {
+    this.#stage = stage;
+    this.#name = name;
     this.release = release;
     this.root = root;
     this.#leader = leader;
@@ -45,29 +53,19 @@ export class Host {
   }
 
   static async boot(stage: Stage, options: HostOptions): Promise<Host> {
-    const { release, template, networkNamespace, project, nodeModules } = options;
-    const root = join(stage.folder, `debian-${release}`, "root");
+    const { release, name, template, networkNamespace, project, nodeModules } = options;
+    const root = join(stage.folder, name, "root");
     mkdirSync(join(root, ".."));
     await run("cp", ["-a", "--reflink=auto", template, root], { timeoutMs: 120_000 });
     await furnish(root, options.publicKey);
-    const cgroup = stage.cgroup(`host-${release}`);
+    const cgroup = stage.cgroup(`host-${name}`);
     limitMemory(cgroup);
     const nspawn = await debian("systemd-nspawn");
     const enter = cgroup.map((path) => `echo $$ > ${path}/cgroup.procs`).join(" && ");
     const unified = existsSync("/sys/fs/cgroup/cgroup.controllers");
     const args = [
       nspawn.path,
-      ...[
-        "-q",
-        "-D",
-        root,
-        "-M",
-        `lab${release}`,
-        "--register=no",
-        "--keep-unit",
-        "--link-journal=no",
-        "--console=pipe",
-      ],
+      ...["-q", "-D", root, "-M", name, "--register=no", "--keep-unit", "--link-journal=no", "--console=pipe"],
       `--network-namespace-path=/run/netns/${networkNamespace}`,
       "--bind=/dev/kmsg",
       "--capability=CAP_SYSLOG,CAP_SYS_RESOURCE,CAP_NET_ADMIN",
@@ -104,7 +102,7 @@ export class Host {
       }
     };
     stage.onClose(halt);
-    const host = new Host(release, root, leader, halt);
+    const host = new Host(stage, options, root, leader, halt);
     await until(
       `Debian ${release} is up`,
       async () => {
@@ -115,10 +113,21 @@ export class Host {
       { deadlineMs: 90_000, everyMs: 500 },
     );
     if (!unified) {
-      // MemoryMax= and TasksMax= need these writable; nspawn mounts version 1 controllers read-only.
-      await host.run("mount -o remount,bind,rw /sys/fs/cgroup/memory && mount -o remount,bind,rw /sys/fs/cgroup/pids");
+      // MemoryMax=, TasksMax= and CPUQuota= need these writable; nspawn mounts version 1 controllers read-only.
+      for (const controller of ["memory", "pids", "cpu"]) {
+        await host.run(`mount -o remount,bind,rw /sys/fs/cgroup/${controller}`);
+      }
       await host.run("systemctl daemon-reexec");
     }
+    const words = [
+      "-t",
+      String(leader),
+      "-p",
+      "sh",
+      "-c",
+      `echo ${options.firstPid ?? 1000} > /proc/sys/kernel/ns_last_pid`,
+    ];
+    await run("nsenter", words);
     await host.attempt("mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing");
     // nspawn gives it the sysfs of the machine's own network namespace.
     await host.run("mkdir -p /run/sysfs && mount -t sysfs sysfs /run/sysfs");
@@ -135,6 +144,25 @@ export class Host {
   attempt(command: string, timeoutMs = 30_000): Promise<Ended> {
     const [program, args] = this.inside("sh", "-c", command);
     return attempt(program, args, { timeoutMs });
+  }
+
+  /**
+   * So many tasks that want a CPU and yield to everybody else's: the machine's load average, at little cost. They end
+   * with `unload`, and after two minutes at the latest.
+   */
+  load(tasks: number): void {
+    const cgroup = this.#stage.cgroup(`load-${this.#name}`);
+    for (const path of cgroup) {
+      if (existsSync(join(path, "cpu.shares"))) writeFileSync(join(path, "cpu.shares"), "2");
+      if (existsSync(join(path, "cpu.weight"))) writeFileSync(join(path, "cpu.weight"), "1");
+    }
+    const enter = cgroup.map((path) => `echo $$ > ${path}/cgroup.procs`).join(" && ");
+    const busy = "nice -n 19 timeout 120 sh -c 'while :; do :; done' &";
+    spawn("sh", ["-c", `${enter} && { ${busy.repeat(tasks)} }`], { stdio: "ignore" });
+  }
+
+  unload(): void {
+    for (const path of this.#stage.cgroup(`load-${this.#name}`)) endAll(path);
   }
 
   /** The words that run a program inside. */
@@ -162,7 +190,8 @@ export class Host {
     await until("systemd gives up", async () => {
       return (await this.attempt("systemctl is-failed ssh.service")).stdout.trim() === "failed";
     });
-    return 1 + (await this.restarts());
+    // The first start is no restart, and the last restart is refused: it hit the limit.
+    return this.restarts();
   }
 
   /** Kills by the OOM killer since the machine's boot: /proc/vmstat. */
@@ -201,6 +230,17 @@ export class Host {
     if (lines === "") rmSync(file, { force: true });
     else writeFileSync(file, lines);
     await this.run("systemctl daemon-reload");
+  }
+}
+
+/** Ends every process of a cgroup of our own. */
+function endAll(cgroup: string): void {
+  for (const pid of readFileSync(join(cgroup, "cgroup.procs"), "utf8").split("\n").filter(Boolean)) {
+    try {
+      process.kill(Number(pid), "SIGKILL");
+    } catch {
+      // It has ended.
+    }
   }
 }
 

@@ -9,7 +9,7 @@ import { Host } from "./host.ts";
 import { Monitoring } from "./monitoring.ts";
 import { Network } from "./network.ts";
 import type { Release } from "./roots.ts";
-import { type Row, runScenario } from "./runner.ts";
+import { type Row, type RunOptions, runScenario } from "./runner.ts";
 import type { Bench, Scenario } from "./scenario.ts";
 import type { Stage } from "./stage.ts";
 import type { Turns } from "./turns.ts";
@@ -19,12 +19,12 @@ export const timeScale = 20;
 
 export interface LaneOptions {
   readonly release: Release;
-  /** Which of this run's lanes, from 0. */
+  /** Which of this run's lanes, 0 to 7. */
   readonly number: number;
   readonly template: string;
   readonly project: string;
   readonly commit: string;
-  readonly recordings: string | undefined;
+  readonly recordings: RunOptions["recordings"];
   say(text: string): void;
 }
 
@@ -50,10 +50,13 @@ export class Lane {
     const monitoring = await Monitoring.start(stage, network, timeScale);
     say("booting");
     const host = await Host.boot(stage, {
+      name: `lab${release}-${number}`,
       ...{ release, template, project, publicKey: clients.publicKey },
       networkNamespace: network.namespaces.server.name,
+      firstPid: 1000 + 3000 * number,
       nodeModules: join(process.cwd(), "node_modules"),
     });
+    options.recordings?.tap.follow(network.serverAddress);
     const knownPeers = [0, 1, 2, 3, 4].map((n) => network.peer(n));
     await clients.login(knownPeers);
     await host.run("/opt/node /opt/project/dist/cli/main.js observe install");
@@ -71,13 +74,15 @@ export class Lane {
     });
   }
 
-  /** `done` is told of each row as it is there. */
-  async run(todo: readonly Scenario[], turns: Turns, done: (row: Row) => void): Promise<void> {
+  /** Takes from `queue` until it is empty. `done` is told of each row as it is there. */
+  async run(queue: Scenario[], turns: Turns, done: (row: Row) => void): Promise<void> {
     const { commit, recordings, say } = this.#options;
-    for (const scenario of todo) {
-      const row = await turns.take(scenario.alone !== undefined, () => {
-        say(`${scenario.name}: ${scenario.title}`);
-        return runScenario(scenario, this.#bench, { commit, recordings });
+    for (let scenario = queue.shift(); scenario !== undefined; scenario = queue.shift()) {
+      const { name, title, alone } = scenario;
+      const next = scenario;
+      const row = await turns.take(alone !== undefined, () => {
+        say(`${name}: ${title}`);
+        return runScenario(next, this.#bench, { commit, recordings });
       });
       report(row, say);
       done(row);

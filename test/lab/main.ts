@@ -14,12 +14,14 @@ import type { Row } from "./runner.ts";
 import type { Scenario } from "./scenario.ts";
 import { scenarios } from "./scenarios/index.ts";
 import { openStage, type Stage } from "./stage.ts";
+import { mountTracefs, TraceTap } from "./trace-tap.ts";
 import { Turns } from "./turns.ts";
 
 const usage = `usage: npm run lab -- [options]      (as root)
   --list             the scenarios
   --only NAME        this scenario; repeatable
   --release 12|13    on this Debian only; default both, beside each other
+  --hosts N          so many hosts of each release beside each other, default 1; they share the scenarios
   --core             what CI runs: the core scenarios on Debian 12
   --keep             leave everything up afterwards and print where to look; ends with Ctrl-C
   --write            put each result into docs/lab-results.md and .json, in place of that scenario's last one
@@ -31,6 +33,7 @@ const { values: flags } = parseArgs({
     only: { type: "string", multiple: true },
     release: { type: "string", multiple: true },
     core: { type: "boolean" },
+    hosts: { type: "string" },
     keep: { type: "boolean" },
     write: { type: "boolean" },
     record: { type: "string" },
@@ -63,6 +66,9 @@ async function main(): Promise<number> {
   const plan = chosen
     .map((release) => ({ release, todo: scenarios.filter((each) => wanted(each, release)).sort(aloneLast) }))
     .filter(({ todo }) => todo.length > 0);
+  const hosts = Number(flags.hosts ?? "1");
+  if (!Number.isInteger(hosts) || hosts < 1 || hosts * plan.length > 8)
+    return mistake(`--hosts ${flags.hosts}: 1 to ${8 / plan.length} of each release`);
   const stage = openStage();
   if (typeof stage === "string") {
     console.error(`lab: ${stage}`);
@@ -74,11 +80,14 @@ async function main(): Promise<number> {
     const versions: Record<string, string> = { kernel: (await run("uname", ["-r"])).trim() };
     const project = copyProgram(stage.folder, timeScale);
     const turns = new Turns();
+    const tracefs = await mountTracefs(stage);
+    const recordings =
+      flags.record === undefined ? undefined : { folder: flags.record, tap: TraceTap.open(stage, tracefs) };
     const results = (some: readonly Row[]): Results => ({ rows: some, versions, timeScale, date: today() });
     const runLane = async ({ release, todo }: (typeof plan)[number], number: number): Promise<Lane> => {
-      const sayHere = (text: string): void => say(`${release}  ${text}`);
+      const sayHere = (text: string): void => say(`${release}/${number}  ${text}`);
       const lane = await Lane.open(stage, {
-        ...{ release, number, project, commit, recordings: flags.record, say: sayHere },
+        ...{ release, number, project, commit, recordings, say: sayHere },
         template: await rootfs(release, sayHere),
       });
       Object.assign(versions, lane.versions);
@@ -89,7 +98,9 @@ async function main(): Promise<number> {
       });
       return lane;
     };
-    const lanes = await Promise.all(plan.map(runLane));
+    const lanes = await Promise.all(
+      plan.flatMap((part) => Array.from({ length: Math.min(hosts, part.todo.length) }, () => part)).map(runLane),
+    );
     if (flags.keep) await keep(stage, lanes);
     for (const lane of lanes) lane.close();
     finish(results(rows));

@@ -1,62 +1,85 @@
 /**
- * The lab's recordings, replayed in seconds and without root: journal records through parsers, connections and tallies
- * give the counts that the lab saw, and the in-process diagnosis names the cause that paged. Without the kernel's reset
- * events, which the journal does not have: scenarios that rest on them are not recorded here.
+ * The lab's recordings, replayed in seconds and without root: records through parsers, connections and tallies give the
+ * counts that the lab saw, and with what collectors showed meanwhile the in-process diagnosis names the cause that paged.
+ * The lab divides the rules' waiting times; here they are the shipped ones, so the last state is held until they are over.
  */
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { expect } from "chai";
 import { catalogue } from "../../src/diagnosis/catalogue.ts";
+import { symptom } from "../../src/diagnosis/symptom.ts";
 import { Diagnosis } from "../../src/diagnosis/verdict.ts";
 import type { Sample } from "../../src/model/metric.ts";
 import type { LogRecord } from "../../src/model/record.ts";
 import { parse } from "../../src/parsers/index.ts";
 import { Ledger } from "../../src/tallies/index.ts";
-import type { Head } from "./recording.ts";
+import { changesOf, type Head, type Readings, recordedTallies } from "./recording.ts";
 
 const folder = new URL("../fixtures/lab/", import.meta.url);
-/** Rests on what listens, which a collector reads. */
-const byCollector = "SshdDown";
 const stepMs = 15_000;
+/** Longer than any cause waits; as long as known_peers_reset remembers less the time of a recording. */
+const heldMs = 6 * 60_000;
+const tickMs = 500;
 const hourMs = 3_600_000;
 
 interface Replayed {
   readonly ledger: Ledger;
-  readonly causes: ReadonlySet<string>;
+  /** Alerts of causes, and of the symptom, that were at work at any time. */
+  readonly alerts: ReadonlySet<string>;
   readonly nowMs: number;
 }
 
-function replay({ knownPeers }: Head, records: readonly LogRecord[]): Replayed {
-  const ledger = new Ledger();
+function replay({ knownPeers }: Head, readings: readonly Readings[], records: readonly LogRecord[]): Replayed {
+  const traced = records.some(({ source }) => source === "tcp_trace");
+  const ledger = new Ledger({ kernelVisible: () => traced });
   const diagnosis = new Diagnosis();
-  const causes = new Set<string>();
-  let nowMs = (records[0]?.timeMs ?? 0) - 4 * stepMs;
-  for (const peer of knownPeers) ledger.learn(peer, nowMs - hourMs);
+  const alerts = new Set<string>();
+  const collected = new Map<string, Sample>();
+  const startMs = Math.min(
+    ...records.slice(0, 1).map(({ timeMs }) => timeMs),
+    ...readings.slice(0, 1).map(({ atMs }) => atMs),
+  );
+  let nowMs = startMs;
+  let judgedMs = startMs;
+  for (const peer of knownPeers) ledger.learn(peer, startMs - hourMs);
   const judge = (): void => {
-    diagnosis.record(nowMs, [...ledger.samples(nowMs), ...assumed]);
-    for (const cause of diagnosis.active().keys()) causes.add(cause);
+    judgedMs = nowMs;
+    const told = ledger.samples(nowMs).filter(({ name }) => !recordedTallies.includes(name));
+    diagnosis.record(nowMs, [...told, ...collected.values()]);
+    for (const { id, alert } of catalogue) if (diagnosis.active().has(id)) alerts.add(alert);
+    if (diagnosis.symptom().state === "active") alerts.add(symptom.alert);
   };
   const advance = (endMs: number): void => {
-    for (; nowMs < endMs; nowMs += stepMs) {
+    while (nowMs < endMs) {
+      nowMs = Math.min(endMs, nowMs + tickMs);
       ledger.tick(nowMs);
-      judge();
+      if (nowMs - judgedMs >= stepMs) judge();
     }
   };
-  for (const record of records) {
-    advance(record.timeMs);
-    ledger.tick(record.timeMs);
-    const event = parse(record);
-    if (event) ledger.handle(event, record);
+  const steps = [
+    ...readings.map((each) => ({ atMs: each.atMs, take: () => show(collected, each) })),
+    ...records.map((record) => ({ atMs: record.timeMs, take: () => hear(ledger, record) })),
+  ].sort((a, b) => a.atMs - b.atMs);
+  ledger.tick(nowMs);
+  for (const { atMs, take } of steps) {
+    advance(atMs);
+    take();
   }
-  advance(nowMs + 4 * stepMs);
-  return { ledger, causes, nowMs };
+  advance(nowMs + heldMs);
+  return { ledger, alerts, nowMs };
 }
 
-/** What collectors and sources would say meanwhile. */
-const assumed: readonly Sample[] = [
-  { name: "sshreset_source_up", labels: { source: "journal" }, value: 1 },
-  { name: "sshreset_source_up", labels: { source: "kmsg" }, value: 1 },
-  { name: "sshreset_sshd_up", value: 1 },
-];
+function show(collected: Map<string, Sample>, { samples }: Readings): void {
+  for (const [name, labels, value] of samples) {
+    const key = `${name} ${JSON.stringify(labels)}`;
+    if (value === null) collected.delete(key);
+    else collected.set(key, { name, labels, value });
+  }
+}
+
+function hear(ledger: Ledger, record: LogRecord): void {
+  const event = parse(record);
+  if (event) ledger.handle(event, record);
+}
 
 function count(ledger: Ledger, nowMs: number, metric: string, labels: Readonly<Record<string, string>>): number {
   const matching = ledger
@@ -69,31 +92,87 @@ function count(ledger: Ledger, nowMs: number, metric: string, labels: Readonly<R
 describe("recordings of the lab", () => {
   const files = readdirSync(folder).filter((name) => name.endsWith(".jsonl"));
 
-  it("are there", () => {
-    expect(files.length).to.be.at.least(10);
+  it("are there, of logs, of kernel events and of what collectors saw", () => {
+    expect(files.length).to.be.at.least(30);
+    const pages = new Set(files.map((file) => (JSON.parse(firstLine(file)) as Head).page));
+    expect([...pages]).to.include.members([
+      "SshdOomKilled",
+      "SshResetMtuBlackhole",
+      "SshResetMiddlebox",
+      symptom.alert,
+    ]);
+  });
+
+  it("have at most 200 KB each", () => {
+    for (const file of files) expect(statSync(new URL(file, folder)).size, file).to.be.at.most(200_000);
   });
 
   for (const file of files) {
-    const [first = "", ...lines] = readFileSync(new URL(file, folder), "utf8").trim().split("\n");
+    const [first = "", ...rest] = readFileSync(new URL(file, folder), "utf8").trim().split("\n");
     const head = JSON.parse(first) as Head;
-    const replayed = (): Replayed =>
-      replay(
-        head,
-        lines.map((line) => JSON.parse(line) as LogRecord),
-      );
+    const lines = rest.map((line) => JSON.parse(line) as Readings | LogRecord);
+    const readings = lines.filter((line): line is Readings => "samples" in line);
+    const records = lines.filter((line): line is LogRecord => "message" in line);
+    let once: Replayed | undefined;
+    const replayed = (): Replayed => {
+      once ??= replay(head, readings, records);
+      return once;
+    };
 
     it(`${file}: the counts of the lab`, () => {
       const { ledger, nowMs } = replayed();
-      const counted = head.counts.map(({ metric, labels }) => count(ledger, nowMs, metric, labels));
-      expect(counted).to.deep.equal(head.counts.map(({ seen }) => seen));
+      const told = head.counts.filter(({ metric }) => isTold(ledger, nowMs, metric));
+      const counted = told.map(({ metric, labels }) => count(ledger, nowMs, metric, labels));
+      expect(counted).to.deep.equal(told.map(({ seen }) => seen));
     });
 
     it(`${file}: ${head.page === "none" ? "no cause that pages" : head.page}`, () => {
-      const { causes } = replayed();
-      const paging = catalogue.filter(({ id, severity }) => causes.has(id) && severity !== "info");
-      const alerts = paging.map(({ alert }) => alert);
-      if (head.page === "none") expect(alerts).to.deep.equal([]);
-      else if (head.page !== byCollector) expect(alerts).to.include(head.page);
+      const { alerts } = replayed();
+      const paging = [...alerts].filter(
+        (alert) => catalogue.find((cause) => cause.alert === alert)?.severity !== "info",
+      );
+      if (head.page === "none") expect(paging).to.deep.equal([]);
+      else expect(paging).to.include(head.page);
     });
   }
+});
+
+const firstLine = (file: string): string => readFileSync(new URL(file, folder), "utf8").split("\n", 1)[0] ?? "";
+
+/** Told from records; the rest are collectors' and sources' own counts. */
+const isTold = (ledger: Ledger, nowMs: number, metric: string): boolean =>
+  !recordedTallies.includes(`sshreset_${metric}`) &&
+  ledger.samples(nowMs).some(({ name }) => name === `sshreset_${metric}`);
+
+describe("what collectors showed, over time", () => {
+  it("is what has changed, and what has ended", () => {
+    const series = (name: string, values: readonly (readonly [number, string])[]) => ({
+      metric: { __name__: name, job: "ssh", instance: "x", resource: "cpu" },
+      values,
+    });
+    const answer = {
+      data: {
+        result: [
+          series("a", [
+            [1, "0"],
+            [2, "0"],
+            [3, "5"],
+          ]),
+          series("b", [[2, "7"]]),
+        ],
+      },
+    };
+    const labels = { resource: "cpu" };
+    expect(changesOf(answer)).to.deep.equal([
+      { atMs: 1000, samples: [["a", labels, 0]] },
+      { atMs: 2000, samples: [["b", labels, 7]] },
+      {
+        atMs: 3000,
+        samples: [
+          ["a", labels, 5],
+          ["b", labels, null],
+        ],
+      },
+    ]);
+  });
 });

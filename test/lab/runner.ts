@@ -8,6 +8,7 @@ import type { Notification } from "./monitoring.ts";
 import type { Witness } from "./network.ts";
 import { type Head, Recording } from "./recording.ts";
 import type { Bench, Evidence, Scenario, SecondWitness } from "./scenario.ts";
+import type { TraceTap } from "./trace-tap.ts";
 
 export interface Row {
   readonly scenario: string;
@@ -43,23 +44,25 @@ export interface EvidenceRow {
   readonly why?: string;
 }
 
+export interface RunOptions {
+  readonly commit: string;
+  /** Where recordings go, if anywhere. */
+  readonly recordings: { readonly folder: string; readonly tap: TraceTap } | undefined;
+}
+
 const evidenceDeadlineMs = 30_000;
 const resolvedDeadlineSeconds = 120;
 
 /** `recordings`: a folder to save what the scenario left in. */
-export async function runScenario(
-  scenario: Scenario,
-  bench: Bench,
-  { commit, recordings }: { readonly commit: string; readonly recordings?: string | undefined },
-): Promise<Row> {
+export async function runScenario(scenario: Scenario, bench: Bench, { commit, recordings }: RunOptions): Promise<Row> {
   const startedMs = Date.now();
   const { exporter, monitoring, host, network, clients, knownPeers, release } = bench;
   const instance = `${scenario.name}-${release}`;
   const problems: string[] = [];
-  const recording = recordings === undefined ? undefined : new Recording(recordings, scenario.name, bench);
+  const recording =
+    recordings === undefined ? undefined : new Recording(recordings.folder, scenario.name, bench, recordings.tap);
   let evidence: Row["evidence"] = [];
   let resets: Row["resets"];
-  let endCounts = async (): Promise<Head["counts"]> => [];
   let latency: Pick<Row, "evidenceToPageSeconds" | "injectToPageSeconds" | "recovery"> = {};
   const notified = (): Notification[] => monitoring.notifications.filter((each) => each.instance === instance);
   const firing = (): string[] => [
@@ -84,9 +87,7 @@ export async function runScenario(
     const wanted = await scenario.inject(bench);
     const seen = await waitForEvidence(bench, before, wanted);
     const evidenceMs = Date.now();
-    await recording?.evidence();
     evidence = seen;
-    endCounts = async () => countsOf(wanted, before, await exporter.values());
     if (scenario.page === undefined) {
       await pause(bench.scaledSeconds(scenario.quietSeconds ?? 300) + 4);
     } else {
@@ -112,6 +113,7 @@ export async function runScenario(
     // What a counter says then, nothing counted late or twice; gauges have gone on.
     evidence = rowsOf(wanted, before, after).map((row, n) => (wanted[n]?.gauge ? (seen[n] ?? row) : row));
     problems.push(...evidence.flatMap((row, n) => problemsOf(row, wanted[n])));
+    await recording?.save(countsOf(wanted, before, after), scenario.page ?? "none");
     resets = await resetsOf(bench, wireBefore, before, after);
     if (resets.inCounted > resets.inOnWire || resets.outCounted > resets.outOnWire)
       problems.push(`more resets counted than there were: ${JSON.stringify(resets)}`);
@@ -140,9 +142,6 @@ export async function runScenario(
     const log = await exporter.log().catch(() => "");
     if (/bug|error/i.test(log)) bench.say(`exporter's log:\n${log.split("\n").slice(-8).join("\n")}`);
   }
-  await recording
-    ?.end(endCounts, firing()[0] ?? "none")
-    .catch((error: unknown) => problems.push(`recording: ${message(error)}`));
   await mend(scenario, bench).catch((error: unknown) => problems.push(`healing: ${message(error)}`));
   const alsoFine: Record<string, string> = {};
   for (const alert of firing().filter((each) => each !== scenario.page)) {

@@ -63,6 +63,7 @@ async function main(): Promise<number> {
     say("booting Debian 12");
     const host = await Host.boot(stage, {
       release: "12",
+      name: "lab-unit",
       template,
       networkNamespace: network.namespaces.server.name,
       publicKey: "",

@@ -2,6 +2,7 @@
 import type { Scenario } from "../scenario.ts";
 import { badConfiguration } from "./bad-configuration.ts";
 import { conntrackFull, conntrackFullRouter } from "./conntrack-full.ts";
+import { cpuStarvation, cpuStarvationSilent } from "./cpu-starvation.ts";
 import { crash } from "./crash.ts";
 import { crashLoop } from "./crash-loop.ts";
 import { killedInCrash, killedInRefusals, killedInResets } from "./exporter-killed.ts";
@@ -35,7 +36,7 @@ import { tcpWrappersStrangers } from "./tcp-wrappers-strangers.ts";
 
 export const scenarios: readonly Scenario[] = [
   ...[crash, crashLoop, badConfiguration, missingHostKeys, restart],
-  ...[oomSshd, oomSession, oomOther, tasksMax, openFiles],
+  ...[oomSshd, oomSession, oomOther, tasksMax, openFiles, cpuStarvation, cpuStarvationSilent],
   ...[maxStartups, perSourceMaxStartups, perSourcePenalties, penalisedStrangers, loginGrace, loginGraceSilent],
   ...[tcpWrappers, tcpWrappersStrangers],
   ...[mtuBlackhole, mtuInbound, mtuLearned],

@@ -2,13 +2,14 @@ import { exactly, type Scenario, type SecondWitness } from "../scenario.ts";
 
 const grace = async ({ host, clients, knownPeers }: Parameters<Scenario["inject"]>[0]): Promise<SecondWitness> => {
   await host.configure("LoginGraceTime 3\nMaxStartups 100\n");
-  const ends = await clients.raw("half", knownPeers, 10, { holdMs: 8000 });
-  return { count: ends.filter(({ result }) => result !== "held").length, by: "clients cut off" };
+  const waiting = [...knownPeers, ...knownPeers].map((peer) => clients.hesitate(peer, 6));
+  const cut = (await Promise.all(waiting)).filter(({ status }) => status !== 0);
+  return { count: cut.length, by: "clients cut off" };
 };
 
 export const loginGrace: Scenario = {
   name: "login-grace",
-  title: "known peers connect and do not log in within LoginGraceTime",
+  title: "known peers wait at the password prompt for longer than LoginGraceTime",
   releases: ["13"],
   page: "SshdLoginTimeout",
   async inject(bench) {

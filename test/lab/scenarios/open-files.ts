@@ -6,7 +6,11 @@ export const openFiles: Scenario = {
   title: "the listener's limit of open files is reached",
   page: "SshdProcessLimit",
   async inject({ host, clients, knownPeers }) {
-    await host.run(`prlimit --nofile=7:7 --pid ${await host.listener()}`);
+    // Room for the connection and one more: sshd needs two to hand it over, and one to log that it could not.
+    const listener = await host.listener();
+    const open = (await host.run(`ls /proc/${listener}/fd`)).trim().split(/\s+/).map(Number);
+    const limit = Math.max(open.length + 2, Math.max(...open) + 1);
+    await host.run(`prlimit --nofile=${limit}:${limit} --pid ${listener}`);
     const ends = await clients.raw("half", knownPeers, 5, { holdMs: 3000 });
     return [
       {

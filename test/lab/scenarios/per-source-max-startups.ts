@@ -1,4 +1,5 @@
 import { exactly, type Scenario } from "../scenario.ts";
+import { pause } from "./max-startups.ts";
 
 export const perSourceMaxStartups: Scenario = {
   name: "per-source-max-startups",
@@ -9,7 +10,10 @@ export const perSourceMaxStartups: Scenario = {
     const waiting = clients.raw("half", [peer], 2, { holdMs: 10_000 });
     await new Promise((resolve) => setTimeout(resolve, 1500));
     let dropped = 0;
-    for (let n = 0; n < 4; n++) if ((await clients.ssh(peer)).status !== 0) dropped++;
+    for (let n = 0; n < 4; n++) {
+      await pause();
+      if ((await clients.ssh(peer)).status !== 0) dropped++;
+    }
     await waiting;
     // As with MaxStartups, whose text it prints: the total comes with the next connection that is let in.
     await clients.login([peer]);

@@ -8,7 +8,8 @@ export const tcpWrappersStrangers: Scenario = {
   async inject({ host, clients, strangers }) {
     await host.configure("MaxStartups 500\n");
     await host.run(`printf 'sshd: %s\\n' '${strangers.slice(0, 40).join(" ")}' > /etc/hosts.deny`);
-    const ends = await clients.raw("hold", strangers.slice(0, 40), 200, { holdMs: 3000, gapMs: 40 });
+    // libwrap sleeps for 5 s before it closes.
+    const ends = await clients.raw("hold", strangers.slice(0, 40), 200, { holdMs: 15_000, gapMs: 40 });
     return [
       exactly("tcp_wrappers_refusals_total", 200, undefined, { count: cutOff(ends), by: "clients cut off" }),
       exactly("connections_ended_total", 0, { peer_class: "known" }),

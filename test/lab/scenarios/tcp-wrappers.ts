@@ -13,7 +13,8 @@ export const tcpWrappers: Scenario = {
     await host.run(`printf 'sshd: %s\\n' '${denied.join(" ")}' > /etc/hosts.deny`);
     const { status } = await clients.ssh(victim);
     if (status === 0) throw new Error("the denied peer could log in: this sshd is not linked with libwrap");
-    const ends = await clients.raw("hold", strangers.slice(0, 50), 50, { holdMs: 3000, gapMs: 60 });
+    // libwrap sleeps for 5 s before it closes.
+    const ends = await clients.raw("hold", strangers.slice(0, 50), 50, { holdMs: 15_000, gapMs: 60 });
     return [
       exactly("tcp_wrappers_refusals_total", 51, undefined, { count: 1 + cutOff(ends), by: "clients cut off" }),
       exactly("connections_ended_total", 1, { outcome: "refused", peer_class: "known" }),
