@@ -14,6 +14,7 @@ import { SimulatedHost } from "./simulated-host.ts";
 export const stepSeconds = 15;
 export const host = { job: "ssh", instance: "db1:10922" };
 export const rulesFile = resolve("alerts/ssh-reset-exporter.rules.yml");
+export const fleetRulesFile = resolve("alerts/fleet.rules.yml");
 
 export interface Run {
   readonly code: number | null;
@@ -79,13 +80,13 @@ export async function firingByPrometheus(
 export async function runTests(
   promtool: Tool,
   tests: readonly unknown[],
-  rules = rulesFile,
+  rules: string | readonly string[] = rulesFile,
   interval = `${stepSeconds}s`,
 ): Promise<Run> {
   const folder = await mkdtemp(join(tmpdir(), "ssh-reset-rules-"));
   try {
     const file = join(folder, "test.yml");
-    const text = { rule_files: [rules], evaluation_interval: interval, tests };
+    const text = { rule_files: [rules].flat(), evaluation_interval: interval, tests };
     await writeFile(file, stringify(text, { lineWidth: 0, aliasDuplicateObjects: false }));
     return await run(promtool, ["test", "rules", file]);
   } finally {
