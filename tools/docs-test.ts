@@ -125,7 +125,8 @@ function spanProblems(code: string): string[] {
   if (/^(?:sudo )?(?:ssh-reset-exporter|npm) /.test(code))
     problems.push(...simpleCommands(code).flatMap(commandProblems));
   const flag = /^--(?:no-|\[no-\])?([a-z_]+\.[\w.-]+)/.exec(code)?.[1];
-  if (flag !== undefined && !flagNames().has(`--${flag}`)) problems.push(`there is no flag --${flag}`);
+  if (flag !== undefined && !/[A-Z]$/.test(flag) && !flagNames().has(`--${flag}`))
+    problems.push(`there is no flag --${flag}`);
   for (const [name] of code.matchAll(/\b(?:\w+:)?sshreset_[a-z0-9_]+(?::\w+)?/g)) {
     if (known.has(name) || name.endsWith("_") || known.has(name.replace(/_(bucket|sum|count)$/, ""))) continue;
     problems.push(`there is no metric ${name}`);

@@ -62,14 +62,15 @@ describe("docs:test, a page", () => {
 });
 
 describe("docs:test, what a command printed", () => {
-  const printed = "head\nat 12:30 two\nat 12:31 three\nend of it\n";
+  const printed = "head\n2026-11-22 12:30 two\n2026-11-22 12:31 three\nend of it: 5\n";
   const cases: readonly [readonly string[], string | undefined][] = [
-    [["at 9:59 two", "at 0:00 three"], undefined],
-    [["head", "...", "end of it"], undefined],
-    [["head", "end of it"], "end of it"],
-    [["at 12:30 ..."], undefined],
-    [["at 12:30 four"], "at 12:30 four"],
-    [["at 12.30 two"], "at 12.30 two"],
+    [["2020-01-02 9:59 two", "2020-01-02 0:00 three"], undefined],
+    [["head", "...", "end of it: 5"], undefined],
+    [["head", "end of it: 5"], "end of it: 5"],
+    [["end of it: 6"], "end of it: 6"],
+    [["2026-11-22 12:30 ..."], undefined],
+    [["2026-11-22 12:30 four"], "2026-11-22 12:30 four"],
+    [["2026-11-22 12.30 two"], "2026-11-22 12.30 two"],
     [["setup: npm ci", "head"], undefined],
     [[], undefined],
   ];
@@ -111,6 +112,8 @@ describe("docs:test, shell", () => {
       "npm start   # serves",
       "ssh-reset-exporter",
       "sudo ssh-reset-exporter --sshd.port=22 --no-source.kmsg",
+      'ssh-reset-exporter --state.directory="$(mktemp -d)"',
+      "ssh-reset-exporter serve \\\n  --log.level=debug",
     ])
       expect(isServer(text), text).to.equal(true);
     for (const text of [

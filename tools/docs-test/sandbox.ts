@@ -18,6 +18,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { type Command, missingLine } from "./page.ts";
+import { simpleCommands } from "./shell.ts";
 
 export interface Ran {
   readonly command: Command;
@@ -120,9 +121,12 @@ export class Sandbox {
 }
 
 /** `serve` runs until it is ended: by its name, by none, or as `npm start`. */
-export const isServer = (text: string): boolean =>
-  /^(?:sudo )?(?:npm start|ssh-reset-exporter(?: serve)?(?: +--\S+| *\\\n)*)\s*(?:#.*)?$/.test(text) &&
-  !/--(?:help|version|config\.check)\b/.test(text);
+export function isServer(text: string): boolean {
+  const [words = [], ...others] = simpleCommands(text);
+  const [program, first = "--"] = words;
+  if (others.length > 0 || words.some((word) => /^--(?:help|version|config\.check)$/.test(word))) return false;
+  return program === "npm" ? first === "start" : program === "ssh-reset-exporter" && /^(?:-|serve$)/.test(first);
+}
 
 /** Of bash, for one command: its output and exit status into files. */
 function step(text: string, out: string, index: number): string {
