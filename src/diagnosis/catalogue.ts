@@ -1,5 +1,6 @@
 /** Every cause, in the order of the checklist. Rules, pages, runbooks, dashboards and verdicts derive from this list. */
 import type { Cause } from "./cause.ts";
+import { balancerThrottled } from "./causes/balancer-throttled.ts";
 import { cloudLimit } from "./causes/cloud-limit.ts";
 import { connectionThrottling } from "./causes/connection-throttling.ts";
 import { conntrackFull } from "./causes/conntrack-full.ts";
@@ -12,6 +13,7 @@ import { mtuBlackhole } from "./causes/mtu-blackhole.ts";
 import { networkPath } from "./causes/network-path.ts";
 import { oomKill } from "./causes/oom-kill.ts";
 import { processLimit } from "./causes/process-limit.ts";
+import { proxyProtocol } from "./causes/proxy-protocol.ts";
 import { sshdCrash } from "./causes/sshd-crash.ts";
 import { sshdDown } from "./causes/sshd-down.ts";
 import { sshdRestart } from "./causes/sshd-restart.ts";
@@ -30,8 +32,10 @@ export const catalogue: readonly Cause[] = [
   conntrackFull,
   idleTimeout,
   middleboxReset,
+  proxyProtocol,
   cloudLimit,
   connectionThrottling,
+  balancerThrottled,
   loginTimeout,
   networkPath,
 ];

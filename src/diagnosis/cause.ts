@@ -15,8 +15,10 @@ export const causeIds = [
   "conntrack_full",
   "idle_timeout",
   "middlebox_reset",
+  "proxy_protocol",
   "cloud_limit",
   "connection_throttling",
+  "balancer_throttled",
   "login_timeout",
   "network_path",
 ] as const;

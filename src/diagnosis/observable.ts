@@ -40,4 +40,10 @@ export const cloudWitness: Observable = {
   grant: "an instance whose driver counts allowances (AWS ENA 2.2.10 or later) and ethtool, or --source.flow-log",
 };
 
+export const idleWitness: Observable = {
+  observable: or(collector("sockets"), source("haproxy")),
+  grant:
+    "the program ss (iproute2), run as root or with CAP_NET_ADMIN where hidepid is set; or haproxy's log, --source.haproxy-log",
+};
+
 export const collected = (name: string, grant: string): Observable => ({ observable: collector(name), grant });

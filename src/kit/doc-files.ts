@@ -2,6 +2,7 @@
 import { type Interface, publicInterface } from "./compatibility.ts";
 import { compatibilityDoc } from "./compatibility-doc.ts";
 import { configurationDoc } from "./configuration-doc.ts";
+import { idleTimeoutsDoc } from "./idle-timeouts-doc.ts";
 import type { Sample } from "./message-samples.ts";
 import { messagesDoc } from "./messages-doc.ts";
 import { metricsDoc } from "./metrics-doc.ts";
@@ -12,6 +13,7 @@ export function docFiles(samples: readonly Sample[]): ReadonlyMap<string, string
     ["docs/compatibility.json", interfaceFile(list)],
     ["docs/compatibility.md", compatibilityDoc(list)],
     ["docs/configuration.md", configurationDoc()],
+    ["docs/idle-timeouts.md", idleTimeoutsDoc()],
     ["docs/messages.md", messagesDoc(samples)],
     ["docs/metrics.md", metricsDoc()],
   ]);

@@ -32,7 +32,7 @@ export const cutIdle: MetricDef = {
   name: "sshreset_sessions_cut_idle_total",
   help:
     "Sessions that ended without an SSH disconnect (reset, closed, or without a word) at a well-known idle age, within 5 s " +
-    "(which product has it: docs/proxies.md); other: at least three sessions within 24 h at the same idle age, within 5 %.",
+    "(which product has it: docs/idle-timeouts.md); other: at least three sessions within 24 h at the same idle age, within 5 %.",
   type: "counter",
   labels: ["timeout"],
   values: { timeout: [...knownIdleSeconds.map(String), "other"] },

@@ -148,6 +148,14 @@ export const faults: Readonly<
     from: 0,
     until: 465,
   },
+  proxy_protocol: {
+    changes: (at) => [
+      counter("proxy_headers_refused_total", { header: "v1", peer_class: "known" }, at, 4),
+      ended(at, 4, "banner", "error"),
+    ],
+    from: 0,
+    until: 885,
+  },
   cloud_limit: {
     changes: (at) => [
       {
@@ -166,6 +174,14 @@ export const faults: Readonly<
       counter("connections_dropped_total", { limit: "max_startups" }, at, 8),
       ended(at, 1, "connect", "dropped"),
       ended(at, 3, "connect", "dropped", "unknown"),
+    ],
+    from: 0,
+    until: 885,
+  },
+  balancer_throttled: {
+    changes: (at) => [
+      counter("connections_dropped_total", { limit: "per_source_penalty" }, at, 3),
+      ended(at, 3, "connect", "dropped", "health_check"),
     ],
     from: 0,
     until: 885,
@@ -190,6 +206,51 @@ const single = Object.entries(faults).map(
     fires: [{ alert: alertOf(id as CauseId), from: at + from, until: at + until }],
   }),
 );
+
+/** The other ways to the same causes. */
+const otherWays: readonly Scenario[] = [
+  {
+    name: "cloud_limit: the cloud's rules reject a known peer, as its flow logs say ten minutes later",
+    changes: [counter("cloud_flows_total", { provider: "aws", action: "reject", peer_class: "known" }, at, 4)],
+    from: 60,
+    until: 1185,
+    alert: alertOf("cloud_limit"),
+  },
+  {
+    name: "idle_timeout: haproxy says that its own timeouts ended sessions",
+    changes: [
+      counter("proxy_sessions_ended_total", { ended_by: "client_timeout", stage: "data" }, at, 2),
+      counter("proxy_sessions_ended_total", { ended_by: "server_timeout", stage: "data" }, at, 1),
+    ],
+    from: 0,
+    until: 3885,
+    alert: alertOf("idle_timeout"),
+  },
+  {
+    name: "balancer_throttled: haproxy takes the server for down while sshd drops",
+    changes: [
+      counter("proxy_server_changes_total", { to: "down" }, at, 1),
+      counter("connections_dropped_total", { limit: "max_startups" }, at, 5),
+    ],
+    from: 0,
+    until: 885,
+    alert: alertOf("balancer_throttled"),
+  },
+  {
+    name: "balancer_throttled: one connection of a configured proxy is dropped",
+    changes: [
+      counter("connections_dropped_total", { limit: "max_startups" }, at, 1),
+      ended(at, 1, "connect", "dropped", "proxy"),
+    ],
+    from: 0,
+    until: 885,
+    alert: alertOf("balancer_throttled"),
+  },
+].map(({ from, until, alert, ...scenario }) => ({
+  ...scenario,
+  minutes: Math.ceil((at + until) / 60) + 5,
+  fires: [{ alert, from: at + from, until: at + until }],
+}));
 
 const minutely = (metric: string, labels: Record<string, string>, perMinute: number): Change => ({
   metric,
@@ -232,6 +293,21 @@ const quiet: readonly Scenario[] = [
     changes: Array.from({ length: 50 }, (_, n) => [ended(at + 10 * n, 1, "session", "reset")])
       .flat()
       .concat({ metric: "known_peers_reset", at, until: at + 1100, value: 1 }),
+  },
+  {
+    name: "scanners are rejected by the cloud, and send PROXY headers",
+    changes: [
+      minutely("cloud_flows_total", { provider: "aws", action: "reject", peer_class: "unknown" }, 200),
+      minutely("proxy_headers_refused_total", { header: "v1", peer_class: "unknown" }, 5),
+    ],
+  },
+  {
+    name: "two of a proxy's clients leave the network",
+    changes: [counter("proxy_sessions_ended_total", { ended_by: "client_timeout", stage: "data" }, at, 2)],
+  },
+  {
+    name: "a proxy's server goes down for its own reasons",
+    changes: [counter("proxy_server_changes_total", { to: "down" }, at, 3)],
   },
   { name: "two of twenty known peers reset", changes: knownPeersReset(at, 2, "session") },
   {
@@ -432,6 +508,7 @@ const ownQuiet: readonly Scenario[] = [
 
 export const scenarios: readonly Scenario[] = [
   ...single,
+  ...otherWays,
   ...quiet,
   ...restart,
   ...symptom,

@@ -90,7 +90,13 @@ const healthy: readonly Series[] = [
   own("known_peers_active", 20),
   own("known_peers_reset", 0),
   own("known_peers_stuck_in_kex", 0),
-  ...each("sessions_cut_idle_total", "timeout", ["60", "240", "350", "600", "other"]),
+  ...each("sessions_cut_idle_total", "timeout", ["50", "60", "240", "350", "600", "1200", "3600", "other"]),
+  own("sshd_client_alive_interval_seconds", 0),
+  ...["client", "client_timeout", "server_timeout"].map((ended_by) =>
+    own("proxy_sessions_ended_total", 0, 0, { ended_by, stage: "data" }),
+  ),
+  ...each("proxy_server_changes_total", "to", ["up", "down"]),
+  ...["known", "unknown"].map((peer_class) => own("proxy_headers_refused_total", 0, 0, { header: "v1", peer_class })),
   ...["sshd", "sshd_session", "other"].flatMap((victim) =>
     ["host", "cgroup"].map((scope) => own("oom_kills_total", 0, 0, { victim, scope })),
   ),

@@ -30,7 +30,7 @@ describe("web/status-page", function () {
     const { conclusion } = of("healthy").report;
     expect(conclusion.verdict).to.equal("nothing");
     expect(conclusion.because).to.deep.equal([
-      "14 of 16 causes judged, and clear.",
+      "16 of 18 causes judged, and clear.",
       `Not checked, so not excluded: ${middleboxReset.title}; ${cloudLimit.title}.`,
     ]);
     expect(pageOf(of("healthy"))).not.to.include("✗");

@@ -1,7 +1,15 @@
 /** Step 5: a proxy or firewall cuts sessions at one and the same idle age. */
+import { knownIdleSeconds, productsWith } from "../../model/idle-timeouts.ts";
 import type { Cause } from "../cause.ts";
-import { increase, or, series } from "../condition.ts";
-import { collected } from "../observable.ts";
+import { gauge, increase, or, series, type Thresholds } from "../condition.ts";
+import { idleWitness } from "../observable.ts";
+
+const atKnownAges: Thresholds = Object.fromEntries(
+  knownIdleSeconds.map((seconds) => [
+    `at${seconds}`,
+    { value: 1, unit: `of them at ${seconds} s`, reason: `${productsWith(seconds)}.` },
+  ]),
+);
 
 export const idleTimeout: Cause = {
   id: "idle_timeout",
@@ -10,35 +18,51 @@ export const idleTimeout: Cause = {
   title: "idle sessions are cut",
   summary: "Sessions are cut at the same idle age, as a proxy, load balancer or firewall does.",
   explanation:
-    "A device on the way forgets connections that say nothing for a fixed time: 60 s (AWS classic and application balancers), 240 s (Azure), 350 s (AWS network balancer, firewall), 600 s (Google). Keepalives that are sent more often than that end it.",
+    "A device on the way forgets connections that say nothing for a fixed time: 240 s (Azure), 350 s (AWS), 600 s (Google Cloud, nginx); which product has which is in docs/idle-timeouts.md. Keepalives that are sent more often than that end it; a proxy counts only SSH's own (ClientAliveInterval), not TCP's.",
   severity: "warning",
-  evidence: increase(series("sessions_cut_idle_total"), 60, ">=", "cut"),
+  evidence: or(
+    increase(series("sessions_cut_idle_total"), 60, ">=", "cut"),
+    increase(
+      series("proxy_sessions_ended_total", { ended_by: ["client_timeout", "server_timeout"], stage: ["data"] }),
+      60,
+      ">=",
+      "proxyCut",
+    ),
+  ),
   facts: or(
-    increase(series("sessions_cut_idle_total", { timeout: ["60"] }), 60, ">=", "at60"),
-    increase(series("sessions_cut_idle_total", { timeout: ["240"] }), 60, ">=", "at240"),
-    increase(series("sessions_cut_idle_total", { timeout: ["350"] }), 60, ">=", "at350"),
-    increase(series("sessions_cut_idle_total", { timeout: ["600"] }), 60, ">=", "at600"),
+    ...knownIdleSeconds.map((seconds) =>
+      increase(series("sessions_cut_idle_total", { timeout: [String(seconds)] }), 60, ">=", `at${seconds}`),
+    ),
+    gauge(series("sshd_client_alive_interval_seconds"), "<", "silent"),
   ),
   thresholds: {
-    at60: { value: 1, unit: "of them at 60 s", reason: "Balancers' default." },
-    at240: { value: 1, unit: "of them at 240 s", reason: "Azure." },
-    at350: { value: 1, unit: "of them at 350 s", reason: "AWS." },
-    at600: { value: 1, unit: "of them at 600 s", reason: "Google Cloud." },
+    ...atKnownAges,
+    silent: {
+      value: 0.5,
+      unit: "s is sshd's ClientAliveInterval: it sends nothing over an idle session",
+      reason: "0 is sshd's default.",
+    },
     cut: {
       value: 3,
       unit: "sessions cut within the hour at an idle age that is well known or repeats",
       reason: "One or two at such an age are chance.",
+    },
+    proxyCut: {
+      value: 3,
+      unit: "sessions within the hour that haproxy's log says its own timeout ended (cD, sD)",
+      reason: "haproxy itself says so; one or two are clients that left the network.",
     },
   },
   forSeconds: 0,
   keepSeconds: 300,
   explains: [{ phases: ["session"], outcomes: ["reset", "closed", "timeout"] }],
   inhibits: [],
-  ...collected("sockets", "the program ss (iproute2), run as root or with CAP_NET_ADMIN where hidepid is set"),
+  ...idleWitness,
   next: [
     {
-      run: "sshd -T | grep -iE 'clientalive|tcpkeepalive'",
-      shows: "`clientaliveinterval 0`: sshd sends nothing over an idle session.",
+      run: "sshd -T | grep -iE 'clientalive|tcpkeepalive'; sysctl net.ipv4.tcp_keepalive_time",
+      shows:
+        "`clientaliveinterval 0`: sshd sends nothing over an idle session; the kernel's first probe comes after 7200 s.",
     },
     {
       run: "ss -tino state established '( sport = :22 )'",
@@ -49,5 +73,5 @@ export const idleTimeout: Cause = {
       shows: "From a client: a session that now survives the age proves it.",
     },
   ],
-  references: ["sshd_config(5), ClientAliveInterval", "ssh_config(5), ServerAliveInterval"],
+  references: ["docs/idle-timeouts.md", "sshd_config(5), ClientAliveInterval", "ssh_config(5), ServerAliveInterval"],
 };
