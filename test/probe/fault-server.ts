@@ -42,8 +42,8 @@ interface Place {
   readonly hasty?: boolean;
 }
 
-/** Does what the phases before want, like sshd it speaks first, and the fault instead of `phase`. */
-export const faultServer = (phase: HandshakePhase, fault: Fault, place: Place = {}): Promise<FaultServer> =>
+/** Does what the phases before want, like sshd it speaks first, and the fault instead of `phase`; `none`: all phases are good. */
+export const faultServer = (phase: HandshakePhase | "none", fault: Fault, place: Place = {}): Promise<FaultServer> =>
   serve((socket) => {
     let bytes: Buffer = Buffer.alloc(0);
     let identified = false;
