@@ -56,7 +56,6 @@ export class Lane {
       firstPid: 1000 + 3000 * number,
       nodeModules: join(process.cwd(), "node_modules"),
     });
-    options.recordings?.tap.follow(network.serverAddress);
     const knownPeers = [0, 1, 2, 3, 4].map((n) => network.peer(n));
     await clients.login(knownPeers);
     await host.run("/opt/node /opt/project/dist/cli/main.js observe install");

@@ -7,6 +7,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { attempt, run } from "./command.ts";
 import { copyProgram } from "./exporter.ts";
+import { mountTracefs } from "./instances.ts";
 import { Lane, timeScale } from "./lane.ts";
 import { type Results, resultsPage } from "./matrix.ts";
 import { type Release, releases, rootfs } from "./roots.ts";
@@ -14,7 +15,7 @@ import type { Row } from "./runner.ts";
 import type { Scenario } from "./scenario.ts";
 import { scenarios } from "./scenarios/index.ts";
 import { openStage, type Stage } from "./stage.ts";
-import { mountTracefs, TraceTap } from "./trace-tap.ts";
+import { TraceTap } from "./trace-tap.ts";
 import { Turns } from "./turns.ts";
 
 const usage = `usage: npm run lab -- [options]      (as root)
@@ -80,7 +81,7 @@ async function main(): Promise<number> {
     const versions: Record<string, string> = { kernel: (await run("uname", ["-r"])).trim() };
     const project = copyProgram(stage.folder, timeScale);
     const turns = new Turns();
-    const tracefs = await mountTracefs(stage);
+    const tracefs = mountTracefs(stage.folder);
     const recordings =
       flags.record === undefined ? undefined : { folder: flags.record, tap: TraceTap.open(stage, tracefs) };
     const results = (some: readonly Row[]): Results => ({ rows: some, versions, timeScale, date: today() });

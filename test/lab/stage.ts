@@ -16,6 +16,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { unmountTracefs } from "./instances.ts";
 
 const prefix = "ssh-reset-exporter-lab";
 /** Root filesystems are large: not a memory file system. */
@@ -39,7 +40,12 @@ export function openStage(): Stage | string {
   if (other !== undefined) return other;
   removeLeftovers();
   const folder = mkdtempSync(join(folders, prefix));
-  writeFileSync(owner, `${process.pid} ${startTime(process.pid)} ${folder}\n`);
+  try {
+    writeFileSync(owner, `${process.pid} ${startTime(process.pid)} ${folder}\n`, { flag: "wx" });
+  } catch {
+    rmSync(folder, { recursive: true });
+    return otherRun() ?? `${owner} cannot be written`;
+  }
   const undo: (() => void)[] = [];
   let open = true;
 
@@ -53,6 +59,7 @@ export function openStage(): Stage | string {
         process.stderr.write(`lab: cleaning up: ${error instanceof Error ? error.message : error}\n`);
       }
     }
+    unmountTracefs(folder);
     removeFolder(folder);
     rmSync(owner, { force: true });
   };
@@ -110,14 +117,34 @@ function otherRun(): string | undefined {
 /** Everything that bears the lab's name and whose owner is gone. */
 function removeLeftovers(): void {
   if (existsSync(owner)) {
-    const [, , folder = ""] = readFileSync(owner, "utf8").trim().split(" ");
+    const [pid = "", , folder = ""] = readFileSync(owner, "utf8").trim().split(" ");
     process.stderr.write("lab: removing what a killed run left behind\n");
     for (const top of hierarchies()) {
       for (const name of readdirSync(top).filter((entry) => entry.startsWith(`${prefix}-`)))
         removeCgroup(join(top, name));
     }
-    if (folder.startsWith(join(folders, prefix))) removeFolder(folder);
+    removeNamespaces(pid);
+    if (folder.startsWith(join(folders, prefix))) {
+      unmountTracefs(folder);
+      removeFolder(folder);
+    }
     rmSync(owner);
+  }
+}
+
+/** Its network namespaces (test/netns.ts names them by its pid), with what still runs in them. */
+function removeNamespaces(pid: string): void {
+  if (!/^\d+$/.test(pid) || !existsSync("/run/netns")) return;
+  for (const name of readdirSync("/run/netns").filter((entry) => entry.startsWith(`sre-${pid}-`))) {
+    const inside = spawnSync("ip", ["netns", "pids", name], { encoding: "utf8" }).stdout;
+    for (const one of inside.split("\n").filter(Boolean)) {
+      try {
+        process.kill(Number(one), "SIGKILL");
+      } catch {
+        // It has ended.
+      }
+    }
+    spawnSync("ip", ["netns", "delete", name]);
   }
 }
 
