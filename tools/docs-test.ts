@@ -25,6 +25,8 @@ import {
 import { isServer, Sandbox, whyNoSandbox } from "./docs-test/sandbox.ts";
 import { simpleCommands } from "./docs-test/shell.ts";
 
+/** From which every page can be found. */
+const index = "docs/README.md";
 const languages = ["sh", "console", "text", "yaml", "json", "promql", "ini"];
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
@@ -52,6 +54,10 @@ const pages = new Map(pageFiles().map((file) => [file, readPage(file)]));
 const chosen = [...pages].filter(([file]) => positionals.length === 0 || positionals.includes(file));
 for (const name of positionals) if (!pages.has(name)) wrong.push(`${name}: no such page`);
 for (const [file, page] of chosen) check(file, page);
+const linked = new Set(pages.get(index)?.links.map(({ target }) => join("docs", target)));
+for (const [file] of chosen) {
+  if (file.startsWith("docs/") && file !== index && !linked.has(file)) wrong.push(`${index}: no link to ${file}`);
+}
 const ran = flags["no-run"] ? 0 : await runAll();
 for (const [reason, count] of unrun) console.log(`not run here, ${count}: ${reason}`);
 for (const line of wrong) console.log(line);
@@ -127,7 +133,13 @@ function spanProblems(code: string): string[] {
   const flag = /^--(?:no-|\[no-\])?([a-z_]+\.[\w.-]+)/.exec(code)?.[1];
   if (flag !== undefined && !/[A-Z]$/.test(flag) && !flagNames().has(`--${flag}`))
     problems.push(`there is no flag --${flag}`);
-  for (const [name] of code.matchAll(/\b(?:\w+:)?sshreset_[a-z0-9_]+(?::\w+)?/g)) {
+  for (const [, name = "", labels = ""] of code.matchAll(
+    /\b((?:\w+:)?sshreset_[a-z0-9_]+(?::\w+)?)(?:\{([^{}]*)\})?/g,
+  )) {
+    const promised = Object.keys(list.metrics[name]?.labels ?? {});
+    const given = [...labels.matchAll(/(?:^|,)\s*(\w+)/g)].map(([, label = ""]) => label);
+    const foreign = promised.length === 0 ? [] : given.filter((label) => !promised.includes(label));
+    problems.push(...foreign.map((label) => `${name} has no label ${label}`));
     if (known.has(name) || name.endsWith("_") || known.has(name.replace(/_(bucket|sum|count)$/, ""))) continue;
     problems.push(`there is no metric ${name}`);
   }
