@@ -283,6 +283,37 @@ describe("TCP reset events of real faults", function () {
     });
   });
 
+  describe("of our own kernel alone", () => {
+    it("counts no reset received where data meets a close under way", async () => {
+      // The FIN is lost, so the close is under way for as long as the test needs.
+      await load(
+        lab.server,
+        "table inet lossy {\nchain output {\ntype filter hook output priority 0\ntcp sport 2222 tcp flags & fin == fin drop\n}\n}\n",
+      );
+      const closing = 'require("net").createServer((s) => s.destroy()).listen(2222, "0.0.0.0")';
+      const talking = `const s = require("net").connect(2222, "${lab.server.address}"); s.on("error", () => process.exit()); s.on("connect", () => setTimeout(() => s.write("late"), 300))`;
+      const server = lab.server.start(process.execPath, ["-e", closing]);
+      try {
+        await waitFor(
+          async () => (await lab.server.run("ss", ["-Htln", "sport", "=", ":2222"])) !== "",
+          () => "nothing listens on 2222",
+        );
+        const before = await routerResets(lab.router);
+        const cause = async (): Promise<void> => {
+          await once(lab.client.start(process.execPath, ["-e", talking]), "close");
+        };
+        const fault = "data meets a close";
+        const { received, sent, reasons } = await observe({ fault, caused: 1, kind: "sent", ports: [2222], cause });
+        const after = await routerResets(lab.router);
+        expect({ received, sent, reasons }).to.deep.equal({ received: 0, sent: 1, reasons: { tcp_abort_on_data: 1 } });
+        expect([after.toServer - before.toServer, after.toClient - before.toClient]).to.deep.equal([0, 1]);
+      } finally {
+        server.kill();
+        await load(lab.server, "delete table inet lossy\n");
+      }
+    });
+  });
+
   describe("at the end", () => {
     it("leaves nothing of its own in tracefs", () => {
       expect(readdirSync(join(tracefs.path, "instances"))).to.not.include(`ssh-reset-exporter-${process.pid}`);
