@@ -1,4 +1,4 @@
-/** Every collector, in the order of the landing page. Flags, `?collect[]=` and the metrics page derive from this list. */
+/** Every collector, in the order of the status page. Flags, `?collect[]=` and the metrics page derive from this list. */
 import type { CollectorModule } from "../model/collector.ts";
 import { cloud } from "./cloud.ts";
 import { conntrack } from "./conntrack.ts";

@@ -14,7 +14,7 @@ export const scrapeMetrics: readonly MetricDef<"collector">[] = [
   },
   {
     name: "sshreset_scrape_collector_available",
-    help: "1 if this host has what the collector reads and grants it; 0 if not: the landing page names the step that would give access.",
+    help: "1 if this host has what the collector reads and grants it; 0 if not: the status page names the step that would give access.",
     type: "gauge",
     labels: ["collector"],
   },
@@ -26,7 +26,7 @@ export const scrapeMetrics: readonly MetricDef<"collector">[] = [
   },
 ];
 
-/** For the landing page and the log. `failed` may still have given samples of its good parts. */
+/** For the status page and the log. `failed` may still have given samples of its good parts. */
 export interface CollectorState {
   readonly name: string;
   readonly state: "ok" | "absent" | "failed";

@@ -20,7 +20,7 @@ import type { Part } from "../web/status-page.ts";
 export interface SourcePlan {
   readonly names: readonly SourceName[];
   readonly selection: SourceSelection;
-  /** For the landing page: what is not read here, why, and what would change that. */
+  /** For the status page: what is not read here, why, and what would change that. */
   readonly absent: readonly Part[];
 }
 

@@ -32,7 +32,7 @@ const say = (text: string): void =>
 interface Seen {
   readonly parts: ReadonlyMap<string, "yes" | "no" | "failed">;
   readonly metrics: ReadonlySet<string>;
-  readonly landingPage: string;
+  readonly statusPage: string;
   readonly check: string;
   readonly log: string;
 }
@@ -75,7 +75,7 @@ async function main(): Promise<number> {
     for (const variant of Object.keys(variants) as Variant[]) {
       say(variant);
       const one = await look(host, variants[variant]);
-      const grants = [...one.landingPage.matchAll(/<th scope="row">([^<]+)<(?:(?!<\/tr>).)*to see it: <code>([^<]*)/g)];
+      const grants = [...one.statusPage.matchAll(/<th scope="row">([^<]+)<(?:(?!<\/tr>).)*to see it: <code>([^<]*)/g)];
       for (const [, part, grant] of grants) say(`  ${part}: ${grant}`);
       say(`  ${[...one.parts].map(([part, state]) => `${part}: ${state}`).join(", ")}`);
       seen.set(variant, one);
@@ -133,11 +133,11 @@ async function look(host: Host, dropIn: string | undefined): Promise<Seen> {
     throw new Error(`${error instanceof Error ? error.message : error}\n${await log()}`);
   }
   const metrics = await ask(host, "/metrics");
-  const landingPage = await statusOf(host);
+  const statusPage = await statusOf(host);
   await host.run(`systemctl stop ${unit}`, 60_000);
   const said = await log();
   const check = await checkUnder(host, folder);
-  return { ...partsOf(metrics), landingPage, check, log: said };
+  return { ...partsOf(metrics), statusPage, check, log: said };
 }
 
 /** `check` in the unit's own place: same user, groups, capabilities and hardening. */
@@ -180,12 +180,12 @@ function partsOf(text: string): Pick<Seen, "parts" | "metrics"> {
 }
 
 /** What must hold whatever the table says. */
-function problemsOf(variant: Variant, { parts, landingPage, check, log }: Seen): string[] {
+function problemsOf(variant: Variant, { parts, statusPage, check, log }: Seen): string[] {
   const problems: string[] = [];
   const named = (name: string): boolean =>
     new RegExp(
       `<th scope="row">${name}</th>(?:(?!</tr>).)*(?:to see it: |is not loaded|no network driver|which are not read)`,
-    ).test(landingPage);
+    ).test(statusPage);
   const words = { yes: "yes", no: "no", failed: "FAILED" } as const;
   for (const [part, state] of parts) {
     const name = part.split(" ")[1] ?? "";
