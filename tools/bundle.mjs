@@ -2,14 +2,16 @@
  * Makes dist/ of src/, which changes at one moment for those who run it meanwhile. One file for each command and what they share, with the packages
  * that they need: to find and compile three hundred files took a third of the exporter's start. Names are kept, so that
  * stacks can be read; types are `npm run check`'s business. Plain JavaScript: it runs in a fresh clone.
- * `--script FOLDER` makes one CommonJS script of all instead, for the executable, and a list of what went into it.
+ * `--script FOLDER --version VERSION` makes one CommonJS script of all instead, for the executable, and a list of what went into it.
  */
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { build } from "esbuild";
 
 const root = join(import.meta.dirname, "..");
+// Modes are in npm's archive.
+process.umask(0o022);
 
 /** The same for both; of the folder that it is in nothing gets into the output. */
 const options = {
@@ -25,9 +27,9 @@ const options = {
   logLevel: "warning",
 };
 
-const { values: flags } = parseArgs({ options: { script: { type: "string" } } });
+const { values: flags } = parseArgs({ options: { script: { type: "string" }, version: { type: "string" } } });
 if (flags.script === undefined) await makeDist();
-else await makeScript(flags.script);
+else await makeScript(flags.script, flags.version);
 
 async function makeDist() {
   const dist = join(root, "dist");
@@ -51,8 +53,7 @@ async function makeDist() {
   rmSync(old, { recursive: true, force: true });
 }
 
-async function makeScript(folder) {
-  const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+async function makeScript(folder, version) {
   // An executable has no package.json beside it.
   const ownVersion = {
     name: "version",

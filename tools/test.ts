@@ -1,6 +1,6 @@
 /**
  * `npm test`: every check in stages, each with its time, then what was skipped and why, then `N passed, N failed`.
- * With CI=true a skipped check is a failure. `npm test -- --only STAGE`, `--full` (with the lab's core), `--list`.
+ * With CI=true a skipped check is a failure. `npm test -- --only STAGE`, `--full` (with the lab's core and the package on its hosts), `--list`.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -145,6 +145,10 @@ function plan(): Stage[] {
   const live = daemons.filter((file) => !pages.includes(file) && !packaging.includes(file));
   const unit = files.filter((file) => !daemons.includes(file) && !packaging.includes(file));
   const lab = ci || flags.full === true;
+  const hosts: Check[] = [
+    { ...onHosts("lab core", "test/lab/main.ts", "--core"), counted: true },
+    ...(flags.full ? [onHosts("package on hosts", "test/lab/package.ts")] : []),
+  ];
   const all: Stage[] = [
     {
       name: "static",
@@ -163,7 +167,7 @@ function plan(): Stage[] {
     { name: "daemons", limitMinutes: 20, checks: [mocha("real daemons", live)] },
     { name: "pages", limitMinutes: 20, checks: [mocha("alert chain", pages)] },
     { name: "packaging", limitMinutes: 20, checks: [mocha("image and packaging", packaging)] },
-    ...(lab ? [{ name: "lab", limitMinutes: 30, checks: [labCore()] }] : []),
+    ...(lab ? [{ name: "lab", limitMinutes: 30, checks: hosts }] : []),
   ];
   const wanted = flags.only;
   return all
@@ -180,8 +184,7 @@ function mocha(name: string, files: readonly string[]): Check {
   };
 }
 
-function labCore(): Check {
-  const command = tsx("test/lab/main.ts", "--core");
+function onHosts(name: string, file: string, ...args: string[]): Check {
   const root = process.getuid?.() === 0;
-  return { name: "lab core", command, counted: true, ...(root ? {} : { impossible: "the lab needs root" }) };
+  return { name, command: tsx(file, ...args), ...(root ? {} : { impossible: "the lab needs root" }) };
 }

@@ -210,7 +210,9 @@ async function value(host: Host, series: string): Promise<number | undefined> {
   return line === undefined ? undefined : Number(line.slice(line.lastIndexOf(" ")));
 }
 
-const crashes = (host: Host): Promise<number | undefined> => value(host, 'sshd_stops_total{reason="crash"}');
+function crashes(host: Host): Promise<number | undefined> {
+  return value(host, 'sshd_stops_total{reason="crash"}');
+}
 
 function expectEqual<T>(what: string, seen: T, wanted: T): void {
   if (seen !== wanted) throw new Error(`${what}: ${JSON.stringify(seen)}, not ${JSON.stringify(wanted)}`);

@@ -22,7 +22,7 @@ import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 import { completions } from "../../src/cli/completion.ts";
 import { manPage } from "../../src/cli/man-page.ts";
-import type { Executable } from "./executable.ts";
+import type { Executable, Origin } from "./executable.ts";
 
 const run = promisify(execFile);
 
@@ -30,20 +30,18 @@ const name = "ssh-reset-exporter";
 const maintainer = `${name} maintainers <maintainers@${name}.invalid>`;
 const architectures: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" };
 
-export interface Origin {
-  readonly root: string;
-  readonly version: string;
-  /** Seconds: SOURCE_DATE_EPOCH. */
-  readonly epoch: number;
-}
-
 /** 1.0.0-rc.1 is older than 1.0.0: deb-version(7) has "~" for that. */
 export function debianVersion(version: string): string {
   return version.replace("-", "~");
 }
 
-/** Gives its path below `folder`. */
-export async function buildDeb(origin: Origin, executable: Executable, folder: string): Promise<string> {
+/** Gives its path below `folder`. "fast", for tests: larger, in a tenth of the time. */
+export async function buildDeb(
+  origin: Origin,
+  executable: Executable,
+  folder: string,
+  compression: "small" | "fast" = "small",
+): Promise<string> {
   const architecture = architectures[process.arch];
   if (architecture === undefined) throw new Error(`no Debian architecture is known for "${process.arch}"`);
   const tree = join(folder, "tree");
@@ -53,7 +51,7 @@ export async function buildDeb(origin: Origin, executable: Executable, folder: s
   writeControl(tree, origin.version, architecture, depends);
   settle(tree, origin.epoch);
   const deb = join(folder, `${name}_${debianVersion(origin.version)}_${architecture}.deb`);
-  await run("dpkg-deb", ["--root-owner-group", "-Zxz", "--build", tree, deb], {
+  await run("dpkg-deb", ["--root-owner-group", "-Zxz", compression === "small" ? "-z6" : "-z0", "--build", tree, deb], {
     env: { ...process.env, SOURCE_DATE_EPOCH: String(origin.epoch), DPKG_DEB_THREADS_MAX: "2" },
   });
   return deb;

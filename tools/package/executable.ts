@@ -11,6 +11,14 @@ import { promisify } from "node:util";
 const run = promisify(execFile);
 const fuse = "NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2";
 
+/** What is built, and when it was written. */
+export interface Origin {
+  readonly root: string;
+  readonly version: string;
+  /** Seconds: SOURCE_DATE_EPOCH. */
+  readonly epoch: number;
+}
+
 export interface Executable {
   readonly path: string;
   /** Licences of node and of the npm packages that are in it. */
@@ -18,10 +26,10 @@ export interface Executable {
 }
 
 /** Works in a folder of its own, with names relative to it: node keeps them in what it makes. */
-export async function buildExecutable(root: string, folder: string): Promise<Executable> {
+export async function buildExecutable({ root, version }: Origin, folder: string): Promise<Executable> {
   await mkdir(folder, { recursive: true });
   const node = process.execPath;
-  await run(node, [join(root, "tools/bundle.mjs"), "--script", folder]);
+  await run(node, [join(root, "tools/bundle.mjs"), "--script", folder, "--version", version]);
   const config = { main: "main.cjs", output: "bundle.blob", disableExperimentalSEAWarning: true };
   await writeFile(join(folder, "sea.json"), JSON.stringify(config));
   await run(node, ["--experimental-sea-config", "sea.json"], { cwd: folder });

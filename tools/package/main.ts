@@ -8,8 +8,8 @@ import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, w
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
-import { buildDeb, type Origin } from "./deb.ts";
-import { buildExecutable } from "./executable.ts";
+import { buildDeb } from "./deb.ts";
+import { buildExecutable, type Origin } from "./executable.ts";
 
 const root = join(import.meta.dirname, "../..");
 const usage = `usage: npm run package -- [--out FOLDER]
@@ -29,7 +29,7 @@ async function build(out: string): Promise<void> {
   mkdirSync(out, { recursive: true });
   const work = mkdtempSync(join(tmpdir(), "ssh-reset-exporter-package-"));
   try {
-    const executable = await buildExecutable(root, work);
+    const executable = await buildExecutable(origin, work);
     const standalone = join(out, `ssh-reset-exporter-${version}-linux-${process.arch}`);
     copyFileSync(executable.path, standalone);
     const deb = await buildDeb(origin, executable, work);

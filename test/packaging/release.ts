@@ -1,0 +1,66 @@
+/**
+ * A release as its maintainer makes it, in clones of this working tree: `npm version` in the first, which builds; the
+ * same commit built again in the second, elsewhere, later, and with other habits of the shell.
+ */
+import { execFile } from "node:child_process";
+import { cp, mkdir, readFile, symlink } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+const project = join(import.meta.dirname, "../..");
+
+export interface Release {
+  readonly version: string;
+  /** The release/ of both. */
+  readonly folders: readonly [string, string];
+  /** Seconds since 1970 of the release's commit. */
+  readonly epoch: number;
+  /** The first clone. */
+  readonly clone: string;
+}
+
+export async function release(folder: string): Promise<Release> {
+  const [first, second] = [join(folder, "a"), join(folder, "further/down/b")];
+  const git = (cwd: string, ...args: string[]) => run("git", args, { cwd, env: identity });
+  await git(project, "clone", "--quiet", "--shared", project, first);
+  // What is not committed yet is tested, too.
+  const changed = await git(project, "ls-files", "-z", "--modified", "--others", "--exclude-standard");
+  for (const file of changed.stdout.split("\0").filter(Boolean)) await copyOrDrop(file, first);
+  await git(first, "add", "--all");
+  await git(first, "commit", "--quiet", "--allow-empty", "--message", "Working tree");
+  await symlink(join(project, "node_modules"), join(first, "node_modules"));
+  // The largest step is always enough for what changed.
+  await run("npm", ["version", "major", "--no-commit-hooks"], { cwd: first, env: identity, maxBuffer: 16 << 20 });
+  const { version } = JSON.parse(await readFile(join(first, "package.json"), "utf8")) as { readonly version: string };
+
+  await git(folder, "clone", "--quiet", "--branch", `v${version}`, first, second);
+  await symlink(join(project, "node_modules"), join(second, "node_modules"));
+  const habits = { ...identity, TZ: "Pacific/Auckland", LC_ALL: "C.UTF-8" };
+  await run("sh", ["-c", "umask 077 && npm run package"], { cwd: second, env: habits });
+  const { stdout } = await git(first, "log", "-1", "--format=%ct");
+  return {
+    version,
+    folders: [join(first, "release"), join(second, "release")],
+    epoch: Number(stdout),
+    clone: first,
+  };
+}
+
+const identity = {
+  ...process.env,
+  SOURCE_DATE_EPOCH: undefined,
+  GIT_CONFIG_GLOBAL: "/dev/null",
+  GIT_AUTHOR_NAME: "Maintainer",
+  GIT_AUTHOR_EMAIL: "maintainer@example.org",
+  GIT_COMMITTER_NAME: "Maintainer",
+  GIT_COMMITTER_EMAIL: "maintainer@example.org",
+};
+
+/** A file that is gone from the working tree is left as it was committed: somebody may be writing it anew. */
+async function copyOrDrop(file: string, clone: string): Promise<void> {
+  await mkdir(dirname(join(clone, file)), { recursive: true });
+  await cp(join(project, file), join(clone, file), { verbatimSymlinks: true }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "ENOENT") throw error;
+  });
+}
