@@ -14,6 +14,7 @@ const forgetMs = 24 * 3_600_000;
 
 interface Probes {
   count: number;
+  /** 0: it was turned away since. */
   lastMs: number;
   meanGapMs: number;
 }
@@ -53,6 +54,12 @@ export class HealthChecks {
     }
   }
 
+  /** sshd turned it away: how regular it is cannot be told from what comes next, which may be long after. */
+  interrupted(peer: string): void {
+    const candidate = this.#candidates.get(peer);
+    if (candidate) candidate.lastMs = 0;
+  }
+
   /** It went further than a probe does. */
   refute(peer: string): void {
     if (this.#found.size > 0) this.#found.delete(peer);
@@ -86,7 +93,9 @@ export class HealthChecks {
 
 function follow(probes: Probes, timeMs: number): void {
   const gapMs = timeMs - probes.lastMs;
+  const isInterrupted = probes.lastMs === 0;
   probes.lastMs = timeMs;
+  if (isInterrupted) return;
   if (probes.count === 0) {
     probes.count = 1;
     return;

@@ -75,7 +75,8 @@ export class Peers {
     const peer = this.#groupOf(end.address);
     this.#known.ended(peer, end.timeMs, end.outcome === "reset");
     if (end.phase === "connect" || end.phase === "banner") {
-      if (end.outcome !== "dropped" && end.outcome !== "refused") this.#checks.probed(peer, end.timeMs);
+      if (end.outcome === "dropped") this.#checks.interrupted(peer);
+      else if (end.outcome !== "refused") this.#checks.probed(peer, end.timeMs);
     } else if (end.phase !== "unknown") {
       this.#checks.refute(peer);
     }

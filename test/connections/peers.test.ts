@@ -133,6 +133,17 @@ describe("peer classes", () => {
     expect(dropped.classify("192.0.2.1", now)).to.equal("unknown");
   });
 
+  it("does not count what sshd turns away, nor the silence after it, against a health check", () => {
+    const peers = new Peers();
+    let at = now;
+    for (const _ of [1, 2, 3]) {
+      at = probe(peers, "192.0.2.1", 8, second, at);
+      peers.ended(end("192.0.2.1", at, { phase: "connect", outcome: "dropped" }));
+      at += 40 * second;
+    }
+    expect(peers.classify("192.0.2.1", at)).to.equal("health_check");
+  });
+
   it("makes an address that has authenticated a health check only by configuration", () => {
     const peers = new Peers();
     peers.authenticated("192.0.2.1", now);

@@ -1,12 +1,15 @@
 /** All scenarios, in the order in which they run. */
 import type { Scenario } from "../scenario.ts";
 import { badConfiguration } from "./bad-configuration.ts";
+import { balancerPenalised } from "./balancer-penalised.ts";
 import { conntrackFull, conntrackFullRouter } from "./conntrack-full.ts";
 import { cpuStarvation, cpuStarvationSilent } from "./cpu-starvation.ts";
 import { crash } from "./crash.ts";
 import { crashLoop } from "./crash-loop.ts";
 import { killedInCrash, killedInRefusals, killedInResets } from "./exporter-killed.ts";
 import { firewallIdle } from "./firewall-idle.ts";
+import { flowLogsReject } from "./flow-logs-reject.ts";
+import { haproxyLog } from "./haproxy-log.ts";
 import { healthCheck } from "./health-check.ts";
 import { linkFlap } from "./link-flap.ts";
 import { journaldRestarted, logRotated } from "./log-sources.ts";
@@ -27,6 +30,7 @@ import { penalisedStrangers } from "./penalised-strangers.ts";
 import { perSourceMaxStartups } from "./per-source-max-startups.ts";
 import { perSourcePenalties } from "./per-source-penalties.ts";
 import { proxyIdle } from "./proxy-idle.ts";
+import { proxyProtocol } from "./proxy-protocol.ts";
 import { quiet } from "./quiet.ts";
 import { restart } from "./restart.ts";
 import { strangersReset } from "./strangers.ts";
@@ -41,6 +45,7 @@ export const scenarios: readonly Scenario[] = [
   ...[tcpWrappers, tcpWrappersStrangers],
   ...[mtuBlackhole, mtuInbound, mtuLearned],
   ...[conntrackFull, conntrackFullRouter, middleboxReset, middleboxPreauth, firewallIdle, proxyIdle],
+  ...[haproxyLog, proxyProtocol, balancerPenalised, flowLogsReject],
   ...[peerResetSession, peerResetKex, peerResetConnect, oneLaptop, strangersReset, healthCheck, linkFlap],
   ...[journaldRestarted, logRotated, killedInCrash, killedInRefusals, killedInResets],
   quiet,
