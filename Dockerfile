@@ -42,11 +42,11 @@ LABEL org.opencontainers.image.title="ssh-reset-exporter" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION"
-ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    STATE_DIRECTORY=/var/lib/ssh-reset-exporter
 USER 10922:10922
 VOLUME /var/lib/ssh-reset-exporter
 EXPOSE 10922
 HEALTHCHECK --interval=30s --timeout=5s --start-period=15s \
   CMD ["node", "-e", "fetch('http://127.0.0.1:10922/-/healthy').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 ENTRYPOINT ["ssh-reset-exporter"]
-CMD ["--state.directory=/var/lib/ssh-reset-exporter"]

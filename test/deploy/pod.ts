@@ -6,6 +6,7 @@
  * specification, config-linux.md. The seccomp profile is containers-common's, as RuntimeDefault is.
  */
 import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { debian } from "../../tools/debian.ts";
@@ -43,8 +44,12 @@ export interface PodSpec {
 }
 
 export interface Node {
-  /** The image's unpacked root; its entry point and its PATH are the Dockerfile's. */
-  readonly image: string;
+  readonly image: {
+    /** Unpacked. */
+    readonly root: string;
+    readonly entrypoint: readonly string[];
+    readonly env: readonly string[];
+  };
   readonly address: string;
   /** Where the node's folder is on this machine. Throws for one that no volume may name. */
   at(hostPath: string): string;
@@ -54,21 +59,27 @@ export interface Node {
   readonly folder: string;
 }
 
-const entrypoint = ["ssh-reset-exporter"];
-const path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
 /** A container of the pod, running. Its output is on stdout and stderr of the process. */
 export async function startContainer(pod: PodSpec, container: Container, node: Node): Promise<ChildProcess> {
   const { path: crun, env } = await debian("crun");
   const bundle = join(node.folder, container.name);
   mkdirSync(bundle, { recursive: true });
   writeFileSync(join(bundle, "config.json"), JSON.stringify(await runtimeConfig(pod, container, node), null, 1));
-  const where = ["--root", join(node.folder, "crun"), "--cgroup-manager=disabled"];
-  const args = [...where, "run", "--bundle", bundle, `${container.name}-${process.pid}`];
+  const args = [...runtimeState(node), "run", "--bundle", bundle, idOf(container)];
   // crun refuses a machine with both versions of cgroups, even where it is to use none.
   const script = 'umount /sys/fs/cgroup/unified 2>/dev/null; exec "$0" "$@"';
   return spawn("unshare", ["--mount", "sh", "-c", script, crun, ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
 }
+
+/** Ends it if it runs: a runtime that is killed leaves its container running. */
+export async function endContainer(container: Container, node: Node): Promise<void> {
+  const { path: crun, env } = await debian("crun");
+  const child = spawn(crun, [...runtimeState(node), "delete", "--force", idOf(container)], { env, stdio: "ignore" });
+  await once(child, "close");
+}
+
+const runtimeState = (node: Node): string[] => ["--root", join(node.folder, "crun"), "--cgroup-manager=disabled"];
+const idOf = ({ name }: Container): string => `ssh-reset-exporter-${process.pid}-${name}`;
 
 async function runtimeConfig(pod: PodSpec, container: Container, node: Node): Promise<unknown> {
   const context = { ...pod.securityContext, ...container.securityContext };
@@ -81,11 +92,11 @@ async function runtimeConfig(pod: PodSpec, container: Container, node: Node): Pr
   const expand = (text: string): string => text.replaceAll("$(HOST_IP)", node.address);
   return {
     ociVersion: "1.0.2",
-    root: { path: node.image, readonly: context.readOnlyRootFilesystem === true },
+    root: { path: node.image.root, readonly: context.readOnlyRootFilesystem === true },
     process: {
       user: { uid: user, gid: context.runAsGroup ?? 0, additionalGids: groups },
-      args: [...(container.command ?? entrypoint), ...(container.args ?? [])].map(expand),
-      env: [path, `HOST_IP=${node.address}`],
+      args: [...(container.command ?? node.image.entrypoint), ...(container.args ?? [])].map(expand),
+      env: [...node.image.env, `HOST_IP=${node.address}`],
       cwd: "/",
       noNewPrivileges: context.allowPrivilegeEscalation === false,
       capabilities: {

@@ -13,6 +13,14 @@ import { rootfs } from "../lab/roots.ts";
 const run = promisify(execFile);
 const certificates = process.env["NODE_EXTRA_CA_CERTS"];
 
+export interface ImageConfiguration {
+  readonly User: string;
+  readonly Entrypoint: string[];
+  readonly Env: string[];
+  readonly Labels: Readonly<Record<string, string>>;
+  readonly Healthcheck: { readonly Test: readonly string[] };
+}
+
 export class Buildah {
   readonly #folder: string;
   readonly #root: string;
@@ -43,6 +51,18 @@ export class Buildah {
     const [program, words] = this.command(...args);
     const { stdout } = await run(program, words, { timeout: 480_000, maxBuffer: 16 << 20 });
     return stdout.trim();
+  }
+
+  /** The image as a runtime wants it: its files as one folder, which the vfs driver makes, and its configuration. */
+  async unpacked(image: string): Promise<{ root: string; entrypoint: string[]; env: string[] }> {
+    const root = await this.run("mount", await this.run("from", "--pull-never", image));
+    const { Entrypoint, Env } = await this.configuration(image);
+    return { root, entrypoint: Entrypoint, env: Env };
+  }
+
+  async configuration(image: string): Promise<ImageConfiguration> {
+    const inspected = await this.run("inspect", "--type", "image", image);
+    return (JSON.parse(inspected) as { Docker: { config: ImageConfiguration } }).Docker.config;
   }
 
   get policy(): string {

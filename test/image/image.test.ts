@@ -3,7 +3,8 @@
  * images are stand-ins made from a debootstrapped root and this machine's node. Needs root.
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { once } from "node:events";
+import { chmod, chown, mkdir, mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import { get } from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -11,10 +12,18 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import { expect } from "chai";
+import { debianOr } from "../../tools/debian.ts";
+import { objectsOf, rendered } from "../../tools/kubernetes/chart.ts";
+import { kubernetesToolsOr } from "../../tools/kubernetes/tools.ts";
 import { skip } from "../../tools/skip.ts";
+import { type Container, endContainer, type Node, type PodSpec, startContainer } from "../deploy/pod.ts";
 import { Buildah, buildImage } from "./buildah.ts";
 
 const run = promisify(execFile);
+interface DaemonSet {
+  readonly spec: { readonly template: { readonly spec: PodSpec } };
+}
+
 const image = "localhost/ssh-reset-exporter:test";
 
 async function freePort(): Promise<number> {
@@ -69,19 +78,16 @@ describe("the image", function () {
   });
 
   it("runs as a user without rights and says how to check its health", async () => {
-    const { Docker } = JSON.parse(await buildah.run("inspect", "--type", "image", image)) as {
-      Docker: { config: { User: string; Healthcheck: { Test: string[] }; Entrypoint: string[] } };
-    };
-    expect(Docker.config.User).to.equal("10922:10922");
-    expect(Docker.config.Entrypoint).to.deep.equal(["ssh-reset-exporter"]);
-    expect(Docker.config.Healthcheck.Test.slice(0, 3)).to.deep.equal(["CMD", "node", "-e"]);
+    const { User, Entrypoint, Env, Healthcheck } = await buildah.configuration(image);
+    expect(User).to.equal("10922:10922");
+    expect(Entrypoint).to.deep.equal(["ssh-reset-exporter"]);
+    expect(Env).to.include("STATE_DIRECTORY=/var/lib/ssh-reset-exporter");
+    expect(Healthcheck.Test.slice(0, 3)).to.deep.equal(["CMD", "node", "-e"]);
   });
 
   it("says what it is in the labels of the OCI", async () => {
-    const inspected = await buildah.run("inspect", "--type", "image", image);
-    const { Docker } = JSON.parse(inspected) as { Docker: { config: { Labels: Record<string, string> } } };
     const { version } = JSON.parse(await readFile("package.json", "utf8")) as { version: string };
-    expect(Docker.config.Labels).to.include({
+    expect((await buildah.configuration(image)).Labels).to.include({
       "org.opencontainers.image.title": "ssh-reset-exporter",
       "org.opencontainers.image.version": version,
       "org.opencontainers.image.revision": "0123abc",
@@ -120,7 +126,7 @@ describe("the image", function () {
     const port = await freePort();
     const container = await buildah.run("from", "--pull-never", image);
     const start = ["ssh-reset-exporter", `--web.listen-address=127.0.0.1:${port}`];
-    const flags = ["--no-source.journal", "--no-source.kmsg", "--state.directory=/var/lib/ssh-reset-exporter"];
+    const flags = ["--no-source.journal", "--no-source.kmsg"];
     const [program, args] = buildah.command("run", "--isolation", "chroot", container, ...start, ...flags);
     exporter = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
     let said = "";
@@ -144,6 +150,158 @@ describe("the image", function () {
     process.kill(main, "SIGTERM");
     await ended;
     exporter = undefined;
+  });
+
+  describe("as the chart's pod", () => {
+    let node: Node;
+    let pod: PodSpec;
+    let said = "";
+    let port = 0;
+
+    before(async function () {
+      const { helm } = await kubernetesToolsOr(this);
+      port = await freePort();
+      const values = [`port=${port}`, "tcpTrace.enabled=false", "extraArgs={--source.from-beginning,--no-source.kmsg}"];
+      const objects = objectsOf(
+        await rendered(
+          helm,
+          values.flatMap((value) => ["--set", value]),
+        ),
+      );
+      pod = (objects.find(({ kind }) => kind === "DaemonSet") as unknown as DaemonSet).spec.template.spec;
+      const top = join(folder, "node");
+      const machine = "ffad94139a794ef99093e805b4f0b0cb";
+      for (const path of [`var/log/journal/${machine}`, "run/log", "state"])
+        await mkdir(join(top, path), { recursive: true });
+      const { path, env } = await debianOr(this, "systemd-journal-remote");
+      const journal = join(top, `var/log/journal/${machine}/system.journal`);
+      await run(path, ["-o", journal, "test/fixtures/journal/incidents.export"], { env });
+      // As systemd's access control lists leave it: the group adm reads, nobody else.
+      await chown(journal, 0, 4);
+      await chmod(journal, 0o640);
+      const own = ["/var/log", "/run/log"];
+      node = {
+        image: await buildah.unpacked(image),
+        address: "127.0.0.1",
+        folder: join(folder, "pod"),
+        at: (hostPath) => {
+          if (own.includes(hostPath)) return join(top, hostPath);
+          return hostPath === "/var/lib/ssh-reset-exporter" ? join(top, "state") : hostPath;
+        },
+      };
+    });
+    afterEach(async () => {
+      for (const container of [...(pod?.initContainers ?? []), ...(pod?.containers ?? [])])
+        await endContainer(container, node);
+    });
+
+    const start = async (container: Container): Promise<ChildProcess> => {
+      said = "";
+      const started = await startContainer(pod, container, node);
+      for (const stream of [started.stdout, started.stderr])
+        stream?.on("data", (chunk: Buffer) => {
+          said = (said + chunk.toString()).slice(-20_000);
+        });
+      return started;
+    };
+    const ended = async (child: ChildProcess): Promise<number | null> => {
+      const [code] = (await once(child, "close")) as [number | null];
+      return code;
+    };
+    const exporterOf = ({ containers: [container] }: PodSpec): Container => container as Container;
+    /** A shell in the place of the exporter. */
+    const inside = async (script: string): Promise<string> => {
+      const shell = { ...exporterOf(pod), command: ["/bin/sh", "-c"], args: [script] };
+      await ended(await start(shell));
+      return said;
+    };
+
+    it("prepares the state directory, again and again, also for another user", async () => {
+      const [prepare] = pod.initContainers as readonly Container[];
+      for (const attempt of ["once", "again"])
+        expect(await ended(await start(prepare as Container)), `${attempt}: ${said}`).to.equal(0);
+      const { uid, mode } = await stat(node.at("/var/lib/ssh-reset-exporter"));
+      expect([uid, mode & 0o777]).to.deep.equal([10922, 0o700]);
+      const root = structuredClone(prepare as Container) as { command: string[] } & Container;
+      root.command[2] = root.command[2]?.replace("10922:10922", "0:10922") ?? "";
+      await inside("echo kept >/var/lib/ssh-reset-exporter/file");
+      expect(await ended(await start(root)), said).to.equal(0);
+      expect((await stat(join(node.at("/var/lib/ssh-reset-exporter"), "file"))).uid).to.equal(0);
+      expect(await ended(await start(prepare as Container)), said).to.equal(0);
+      expect((await stat(join(node.at("/var/lib/ssh-reset-exporter"), "file"))).uid).to.equal(10922);
+    });
+
+    it("has no right but its groups', and can write nowhere but to its state", async () => {
+      const report = await inside(
+        `id; grep -E '^(CapPrm|CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status
+         for place in / /tmp /etc /host/etc /host/var/log /host/sys/kernel /opt/ssh-reset-exporter; do
+           echo x 2>/dev/null >$place/x && echo "wrote to $place"
+         done
+         echo x >/var/lib/ssh-reset-exporter/x && echo "state is kept"`,
+      );
+      expect(report).to.match(/^uid=10922\S* gid=10922\S* groups=4,10922/m);
+      expect(report)
+        .to.match(/CapPrm:\s0+\n/)
+        .and.match(/CapEff:\s0+\n/)
+        .and.match(/CapBnd:\s0+\n/);
+      expect(report)
+        .to.match(/NoNewPrivs:\s1\n/)
+        .and.match(/Seccomp:\s2\n/);
+      expect(report).to.include("state is kept");
+      expect(report).to.not.include("wrote to");
+    });
+
+    it("reads the journal, the node's network and processes, and keeps counting after a restart", async () => {
+      const first = await start(exporterOf(pod));
+      const crashes = /sshreset_sshd_stops_total\{reason="crash"\} ([1-9]\d*)/;
+      const page = await metricsWith(crashes);
+      const counted = crashes.exec(page)?.[1];
+      expect(page)
+        .to.match(/source_up\{source="journal"\} 1/)
+        .and.match(/sshreset_state_commit_success 1/);
+      for (const collector of [
+        "conntrack",
+        "host",
+        "interfaces",
+        "memory",
+        "path_mtu",
+        "sockets",
+        "sshd",
+        "tcp_counters",
+      ])
+        expect(page, collector).to.include(`scrape_collector_success{collector="${collector}"} 1`);
+      expect(page)
+        .to.match(/sshreset_host_info\{kernel="\d/)
+        .and.match(/sshreset_interface_mtu_bytes\{interface="lo"\} \d/);
+      first.kill("SIGTERM");
+      expect(await ended(first), said).to.equal(0);
+      await start(exporterOf(pod));
+      expect(crashes.exec(await metricsWith(crashes))?.[1]).to.equal(counted);
+    });
+
+    it("runs the check that the chart's notes name", async () => {
+      const report = await inside(
+        "ssh-reset-exporter check --path.rootfs=/host --path.procfs=/host/proc --path.sysfs=/host/sys --no-source.kmsg",
+      );
+      expect(report)
+        .to.match(/^As user ssh-reset-exporter \(uid 10922\)/)
+        .and.match(/^ {2}journal +yes$/m);
+      expect(report).to.match(/^ {2}sshd_crash +yes/m);
+    });
+
+    it("says which capability a setting would need: none of an ordinary user's is effective", async () => {
+      const asked = { ...exporterOf(pod).securityContext, capabilities: { drop: ["ALL"], add: ["SYSLOG"] } };
+      const shell = { ...exporterOf(pod), securityContext: asked, command: ["/bin/sh", "-c"] };
+      await ended(await start({ ...shell, args: ["grep ^CapEff: /proc/self/status"] }));
+      expect(said).to.match(/CapEff:\s0+\n/);
+    });
+
+    const metricsWith = (wanted: RegExp): Promise<string> =>
+      eventually(`${wanted}`, async () => {
+        const page = await fetchText(`http://127.0.0.1:${port}/metrics`);
+        if (!wanted.test(page)) throw new Error(`not there; the container said: ${said}`);
+        return page;
+      });
   });
 
   /** The pid of the process that this test's container started: the one whose command line has the port. */
