@@ -129,6 +129,8 @@ export class Host {
     ];
     await run("nsenter", words);
     await host.attempt("mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing");
+    await host.run(`echo '0.50 0.50 0.50 1/100 1' > /run/loadavg`);
+    await host.hideLoad();
     // nspawn gives it the sysfs of the machine's own network namespace.
     await host.run("mkdir -p /run/sysfs && mount -t sysfs sysfs /run/sysfs");
     await until("sshd listens", async () => (await host.attempt("ss -Hltn 'sport = :22'")).stdout.includes(":22"));
@@ -146,11 +148,18 @@ export class Host {
     return attempt(program, args, { timeoutMs });
   }
 
+  /** The load average is the machine's, and none of this host's business: it reads one of an idle host. */
+  async hideLoad(): Promise<void> {
+    await this.run("mountpoint -q /proc/loadavg || mount --bind /run/loadavg /proc/loadavg");
+  }
+
   /**
-   * So many tasks that want a CPU and yield to everybody else's: the machine's load average, at little cost. They end
+   * Shows the machine's load again, and adds to it:
+   * so many tasks that want a CPU and yield to everybody else's: the machine's load average, at little cost. They end
    * with `unload`, and after two minutes at the latest.
    */
-  load(tasks: number): void {
+  async load(tasks: number): Promise<void> {
+    await this.run("umount /proc/loadavg");
     const cgroup = this.#stage.cgroup(`load-${this.#name}`);
     for (const path of cgroup) {
       if (existsSync(join(path, "cpu.shares"))) writeFileSync(join(path, "cpu.shares"), "2");
@@ -161,7 +170,8 @@ export class Host {
     spawn("sh", ["-c", `${enter} && { ${busy.repeat(tasks)} }`], { stdio: "ignore" });
   }
 
-  unload(): void {
+  async unload(): Promise<void> {
+    await this.hideLoad();
     for (const path of this.#stage.cgroup(`load-${this.#name}`)) endAll(path);
   }
 

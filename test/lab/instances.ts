@@ -5,6 +5,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { preparedInstance } from "../../src/sources/tcp-trace.ts";
 
 const exporters = /^ssh-reset-exporter-\d+$/;
 const list = "instances-before";
@@ -15,7 +16,14 @@ export function mountTracefs(folder: string): string {
   mkdirSync(tracefs);
   const { status, stderr } = spawnSync("mount", ["-t", "tracefs", "tracefs", tracefs], { encoding: "utf8" });
   if (status !== 0) throw new Error(`no tracefs: ${stderr}`);
-  writeFileSync(join(folder, list), readdirSync(join(tracefs, "instances")).join("\n"));
+  const before = readdirSync(join(tracefs, "instances"));
+  writeFileSync(join(folder, list), before.join("\n"));
+  // Exporters take it where it is there: the lab's would read what is another's.
+  if (before.includes(preparedInstance)) {
+    throw new Error(
+      `the trace instance ${preparedInstance} is there, a packaged exporter's: \`ssh-reset-exporter observe trace-remove\` first`,
+    );
+  }
   return tracefs;
 }
 
