@@ -2,7 +2,7 @@
 import type { Dashboard } from "@grafana/grafana-foundation-sdk/dashboard";
 import type { KitSettings } from "../settings.ts";
 import { dashboard } from "./layout.ts";
-import { bad, good, notJudged, okabeIto, warning } from "./palette.ts";
+import { bad, good, notJudged, plain, warning } from "./palette.ts";
 import { graph, type Placed, stat, states, table } from "./panels.ts";
 import { any, increase, max, min, own, rate, sum, total } from "./query.ts";
 import { uids } from "./uids.ts";
@@ -48,7 +48,7 @@ function overview(runbook: Runbook): readonly Placed[] {
       act: "The next number counts those that do not answer.",
       empty: "No exporter answers",
       queries: [{ expr: `count(${own("build_info")})`, legend: "exporters" }],
-      steps: [{ from: null, colour: okabeIto.skyBlue }],
+      steps: plain,
     }),
     stat({
       ...single,

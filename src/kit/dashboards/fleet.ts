@@ -3,12 +3,12 @@ import type { Dashboard } from "@grafana/grafana-foundation-sdk/dashboard";
 import { symptom } from "../../diagnosis/symptom.ts";
 import type { KitSettings } from "../settings.ts";
 import { dashboard } from "./layout.ts";
-import { bad, good, notJudged, okabeIto, warning } from "./palette.ts";
+import { bad, good, notJudged, okabeIto, plain, warning } from "./palette.ts";
 import { type DataLink, graph, mapped, type Placed, stat, states, table, variable } from "./panels.ts";
 import { probeRow } from "./probe.ts";
 import { any, everIn, increase, max, own, sum, total, worst } from "./query.ts";
 import { uids } from "./uids.ts";
-import { causeMappings, causeNumber, causeStates, colourOf, named, runbooks } from "./verdicts.ts";
+import { causeMappings, causeNumber, causeStates, colourOf, listens, named, runbooks } from "./verdicts.ts";
 
 /** As many hosts as a strip shows without becoming unreadable. */
 const shownHosts = 20;
@@ -100,7 +100,7 @@ function numbers(): readonly Placed[] {
           legend: "connections",
         },
       ],
-      steps: [{ from: null, colour: okabeIto.skyBlue }],
+      steps: plain,
     }),
     stat({
       ...single,
@@ -123,7 +123,7 @@ function numbers(): readonly Placed[] {
       act: "The last row lists those that do not answer.",
       empty: "No exporter answers",
       queries: [{ expr: `count(${own("build_info")})`, legend: "hosts" }],
-      steps: [{ from: null, colour: okabeIto.skyBlue }],
+      steps: plain,
     }),
   ];
 }
@@ -229,16 +229,7 @@ function who(settings: KitSettings): readonly Placed[] {
           expr: `min by (${host}) (${own("sshd_up")})`,
           title: "sshd",
           width: 75,
-          steps: [
-            { from: null, colour: bad },
-            { from: 1, colour: good },
-          ],
-          mappings: [
-            mapped([
-              { value: 0, text: "down", colour: bad },
-              { value: 1, text: "listens", colour: good },
-            ]),
-          ],
+          ...listens,
         },
       ],
     }),

@@ -4,13 +4,14 @@ import type { Cause, CauseId } from "../../diagnosis/cause.ts";
 import { symptom } from "../../diagnosis/symptom.ts";
 import type { KitSettings } from "../settings.ts";
 import { dashboard, type Row } from "./layout.ts";
-import { bad, good, notJudged, okabeIto, valueColours, warning } from "./palette.ts";
+import { bad, good, notJudged, okabeIto, plain, valueColours, warning } from "./palette.ts";
 import { graph, heat, mapped, type Placed, stat, states, table } from "./panels.ts";
 import { increase, max, min, own, rate, sum, total } from "./query.ts";
 import { uids } from "./uids.ts";
 import {
   causeMappings,
   causeNumber,
+  listens,
   named,
   ofStep,
   runbookLink,
@@ -119,16 +120,7 @@ function numbers(evidence: Evidence): readonly Placed[] {
       act: "Step 1.",
       empty: "The exporter does not answer, or may not read the table of sockets",
       queries: [{ expr: min(own("sshd_up")), legend: "sshd" }],
-      steps: [
-        { from: null, colour: bad },
-        { from: 1, colour: good },
-      ],
-      mappings: [
-        mapped([
-          { value: 0, text: "down", colour: bad },
-          { value: 1, text: "listens", colour: good },
-        ]),
-      ],
+      ...listens,
     }),
     stat({
       ...single,
@@ -156,7 +148,7 @@ function numbers(evidence: Evidence): readonly Placed[] {
         { expr: sum(own("known_peers")), legend: "known" },
         { expr: sum(own("known_peers_active")), legend: "active" },
       ],
-      steps: [{ from: null, colour: okabeIto.skyBlue }],
+      steps: plain,
     }),
     stat({
       ...single,
@@ -172,7 +164,7 @@ function numbers(evidence: Evidence): readonly Placed[] {
           legend: "resets",
         },
       ],
-      steps: [{ from: null, colour: okabeIto.skyBlue }],
+      steps: plain,
     }),
   ];
 }
@@ -526,7 +518,7 @@ function tcpWrappers(evidence: Evidence): readonly Placed[] {
       unit: "none",
       width: 8,
       height: 6,
-      steps: [{ from: null, colour: okabeIto.skyBlue }],
+      steps: plain,
     }),
   ];
 }
@@ -620,7 +612,7 @@ function mtu(evidence: Evidence): readonly Placed[] {
       unit: "none",
       width: 6,
       height: 8,
-      steps: [{ from: null, colour: okabeIto.skyBlue }],
+      steps: plain,
     }),
   ];
 }

@@ -23,6 +23,9 @@ export const bad = vermilion;
 /** Not seen is not absent: never the colour of good. */
 export const notJudged = grey;
 
+/** Steps of a number that is neither good nor bad. */
+export const plain = [{ from: null, colour: skyBlue }];
+
 /** A cause's colour is its step's: the checklist has seven. */
 export const stepColours: Readonly<Record<Step, string>> = {
   1: vermilion,

@@ -90,3 +90,17 @@ export function threshold(causes: readonly Cause[], id: string, name: string): n
   if (value === undefined) throw new Error(`dashboards: the catalogue has no threshold ${id}.${name}`);
   return value;
 }
+
+/** Of `sshd_up`, in a table's column or a number of its own. */
+export const listens = {
+  steps: [
+    { from: null, colour: bad },
+    { from: 1, colour: good },
+  ],
+  mappings: [
+    mapped([
+      { value: 0, text: "down", colour: bad },
+      { value: 1, text: "listens", colour: good },
+    ]),
+  ],
+};
