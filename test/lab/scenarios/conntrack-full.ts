@@ -60,25 +60,35 @@ const track = ({ network }: Bench, where: "server" | "router"): Promise<void> =>
 const limit = async (): Promise<number> => Number(await readFile("/proc/sys/net/netfilter/nf_conntrack_max", "utf8"));
 
 /** The limit is the machine's and is left alone; the entries are this namespace's own. */
-async function fill({ network, host }: Bench, where: "server" | "router"): Promise<void> {
+async function fill({ network, host, say }: Bench, where: "server" | "router"): Promise<void> {
   const conntrack = await debian("conntrack");
-  const lines: string[] = [];
-  const entries = (await limit()) + 64;
-  for (let n = 0; n < entries; n++) {
+  const file = join(host.root, "..", "conntrack.txt");
+  const wanted = await limit();
+  const counted = async (): Promise<number> =>
+    Number(await network.in(where, "cat /proc/sys/net/netfilter/nf_conntrack_count"));
+  for (let tries = 0; tries < 5; tries++) {
+    const missing = wanted - (await counted());
+    if (missing <= 0) return;
+    // The last ones find the table full.
+    writeFileSync(file, entries(missing + 64, tries));
+    const args = ["netns", "exec", network.namespaces[where].name, conntrack.path, "-R", file];
+    await run("ip", args, { env: conntrack.env, timeoutMs: 180_000 }).catch((error: unknown) => {
+      if (!/table full|Cannot allocate|not enough memory|already exists/i.test(String(error))) throw error;
+      say(`conntrack: ${String(error).split("conntrack v").pop()?.trim()}`);
+    });
+  }
+  throw new Error(`the table of the ${where} has ${await counted()} entries, not ${wanted}`);
+}
+
+/** Assured connections, different ones for each `series`, as conntrack -R reads them. */
+function entries(count: number, series: number): string {
+  return Array.from({ length: count }, (_, index) => {
+    const n = index + series * 2 ** 19;
     const source = `172.20.${(n >> 16) & 255}.${1 + ((n >> 8) & 127)}`;
     const port = 1024 + (n & 255) + 256 * ((n >> 15) & 1);
     const [from, to] = [`-s ${source} -d 172.21.0.1`, `-r 172.21.0.1 -q ${source}`];
-    lines.push(
-      `-A -p tcp ${from} --sport ${port} --dport 22 ${to} --reply-port-src 22 --reply-port-dst ${port} --state ESTABLISHED -u ASSURED -t 600`,
-    );
-  }
-  const file = join(host.root, "..", "conntrack.txt");
-  writeFileSync(file, `${lines.join("\n")}\n`);
-  const args = ["netns", "exec", network.namespaces[where].name, conntrack.path, "-R", file];
-  await run("ip", args, { env: conntrack.env, timeoutMs: 180_000 }).catch((error: unknown) => {
-    // The last ones find the table full.
-    if (!/table full|Cannot allocate|not enough memory|already exists/i.test(String(error))) throw error;
-  });
+    return `-A -p tcp ${from} --sport ${port} --dport 22 ${to} --reply-port-src 22 --reply-port-dst ${port} --state ESTABLISHED -u ASSURED -t 600\n`;
+  }).join("");
 }
 
 async function empty({ network }: Bench, where: "server" | "router"): Promise<void> {
