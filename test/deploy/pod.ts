@@ -55,30 +55,49 @@ export interface Node {
   at(hostPath: string): string;
   /** The node's network namespace, as a path; undefined: this machine's. */
   readonly network?: string;
-  /** For bundles and the runtime's own state. */
+  /** For bundles and the runtime's own state, as this process sees it. */
   readonly folder: string;
+  /** A node that is not this machine: the folder as it sees it, its crun, and the words that run a program there. */
+  readonly inside?: {
+    readonly folder: string;
+    readonly crun: string;
+    command(...words: readonly string[]): readonly [string, readonly string[]];
+  };
 }
 
 /** A container of the pod, running. Its output is on stdout and stderr of the process. */
 export async function startContainer(pod: PodSpec, container: Container, node: Node): Promise<ChildProcess> {
-  const { path: crun, env } = await debian("crun");
   const bundle = join(node.folder, container.name);
   mkdirSync(bundle, { recursive: true });
   writeFileSync(join(bundle, "config.json"), JSON.stringify(await runtimeConfig(pod, container, node), null, 1));
-  const args = [...runtimeState(node), "run", "--bundle", bundle, idOf(container)];
-  // crun refuses a machine with both versions of cgroups, even where it is to use none.
-  const script = 'umount /sys/fs/cgroup/unified 2>/dev/null; exec "$0" "$@"';
-  return spawn("unshare", ["--mount", "sh", "-c", script, crun, ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
+  const seen = join(node.inside?.folder ?? node.folder, container.name);
+  return runtime(node, "run", "--bundle", seen, idOf(container));
 }
 
 /** Ends it if it runs: a runtime that is killed leaves its container running. */
 export async function endContainer(container: Container, node: Node): Promise<void> {
-  const { path: crun, env } = await debian("crun");
-  const child = spawn(crun, [...runtimeState(node), "delete", "--force", idOf(container)], { env, stdio: "ignore" });
-  await once(child, "close");
+  await once(await runtime(node, "delete", "--force", idOf(container)), "close");
 }
 
-const runtimeState = (node: Node): string[] => ["--root", join(node.folder, "crun"), "--cgroup-manager=disabled"];
+/** A program in a running container. */
+export function execIn(container: Container, node: Node, ...words: readonly string[]): Promise<ChildProcess> {
+  return runtime(node, "exec", idOf(container), ...words);
+}
+
+async function runtime(node: Node, ...args: readonly string[]): Promise<ChildProcess> {
+  const { path, env } = await debian("crun");
+  const state = join(node.inside?.folder ?? node.folder, "crun");
+  // crun refuses a machine with both versions of cgroups, even where it is to use none.
+  const script = 'umount /sys/fs/cgroup/unified 2>/dev/null; exec "$0" "$@"';
+  const crun = [node.inside?.crun ?? path, "--root", state, "--cgroup-manager=disabled", ...args];
+  const words = ["unshare", "--mount", "sh", "-c", script, ...crun];
+  const [program, rest] = node.inside?.command(...words) ?? [words[0] as string, words.slice(1)];
+  return spawn(program, rest, {
+    env: node.inside === undefined ? env : process.env,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+}
+
 const idOf = ({ name }: Container): string => `ssh-reset-exporter-${process.pid}-${name}`;
 
 async function runtimeConfig(pod: PodSpec, container: Container, node: Node): Promise<unknown> {

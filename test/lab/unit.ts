@@ -8,6 +8,7 @@ import { run, until } from "./command.ts";
 import { copyProgram } from "./exporter.ts";
 import { Host } from "./host.ts";
 import { Network } from "./network.ts";
+import { type Parts, partsOf } from "./parts.ts";
 import { rootfs } from "./roots.ts";
 import { openStage } from "./stage.ts";
 
@@ -28,10 +29,8 @@ const startedMs = Date.now();
 const say = (text: string): void =>
   console.log(`${((Date.now() - startedMs) / 1000).toFixed(0).padStart(5)} s  ${text}`);
 
-/** Of one variant: `source journal`, `collector sshd`, metric names; to what the page says of them. */
-interface Seen {
-  readonly parts: ReadonlyMap<string, "yes" | "no" | "failed">;
-  readonly metrics: ReadonlySet<string>;
+/** Of one variant. */
+interface Seen extends Parts {
   readonly statusPage: string;
   readonly check: string;
   readonly log: string;
@@ -161,22 +160,6 @@ async function ask(host: Host, path: string): Promise<string> {
 async function statusOf(host: Host): Promise<string> {
   await ask(host, "/metrics");
   return ask(host, "/");
-}
-
-function partsOf(text: string): Pick<Seen, "parts" | "metrics"> {
-  const parts = new Map<string, "yes" | "no" | "failed">();
-  const metrics = new Set<string>();
-  const failed = new Set<string>();
-  for (const line of text.split("\n").filter((each) => each.startsWith("sshreset_"))) {
-    metrics.add(/^\w+/.exec(line)?.[0].replace(/_(?:bucket|sum|count)$/, "") ?? "");
-    const [, metric, name = "", value] =
-      /^sshreset_(source_up|scrape_collector_\w+)\{\w+="(\w+)"\} (\d)$/.exec(line) ?? [];
-    if (metric === "source_up") parts.set(`source ${name}`, value === "1" ? "yes" : "no");
-    if (metric === "scrape_collector_available") parts.set(`collector ${name}`, value === "1" ? "yes" : "no");
-    if (metric === "scrape_collector_success" && value === "0") failed.add(`collector ${name}`);
-  }
-  for (const name of failed) parts.set(name, "failed");
-  return { parts, metrics };
 }
 
 /** What must hold whatever the table says. */
