@@ -1,9 +1,9 @@
 /**
  * `npm run package:test`: the Debian package on the lab's Debian 12 and 13: installed, upgraded, removed and purged with
- * dpkg, while sshd is killed and the packaged exporter must tell of it on /metrics. `-- 13` runs one release. Needs
+ * apt-get and dpkg, while sshd is killed and the packaged exporter must tell of it on /metrics. `-- 13` runs one release. Needs
  * root, as the lab does.
  */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { buildDeb } from "../../tools/package/deb.ts";
 import { buildExecutable, type Origin } from "../../tools/package/executable.ts";
@@ -102,14 +102,14 @@ async function likeARealHost(host: Host): Promise<void> {
 
 async function walk(host: Host): Promise<void> {
   const [old, fresh] = versions;
-  const dpkg = async (...words: string[]): Promise<void> => {
-    say(`  dpkg ${words.join(" ")}`);
-    await host.run(`DEBIAN_FRONTEND=noninteractive dpkg ${words.join(" ")}`, 120_000);
+  const as = async (...words: string[]): Promise<void> => {
+    say(`  ${words.join(" ")}`);
+    await host.run(`DEBIAN_FRONTEND=noninteractive ${words.join(" ")}`, 120_000);
   };
   const deb = async (version: string): Promise<string> =>
     `/opt/project/${name}_${version}_${(await host.run("dpkg --print-architecture")).trim()}.deb`;
 
-  await dpkg("--install", await deb(old));
+  await as("apt-get", "install", "--yes", await deb(old));
   expectEqual("the service after installation", await serviceState(host), "enabled active");
   await until("the exporter is ready", async () => (await ask(host, "/-/ready")).includes("ready"));
   expectEqual(
@@ -117,6 +117,7 @@ async function walk(host: Host): Promise<void> {
     (await host.run(`ps -o user:20= -p $(systemctl show -p MainPID --value ${unit})`)).trim(),
     name,
   );
+  expectEqual("its trace instance", await hasInstance(host), true);
   expectEqual("its state", await stateMode(host), `700 ${name} ${name}`);
   expectEqual("files that are not as packaged", await host.run(`dpkg --verify ${name}`), "");
   await host.run(`${name} --config.file=/etc/${name}/config.yaml --config.check`);
@@ -134,7 +135,7 @@ async function walk(host: Host): Promise<void> {
   });
   say("  kill -9 of sshd: one crash and its verdict on /metrics");
 
-  await dpkg("--install", await deb(fresh));
+  await as("dpkg", "--install", await deb(fresh));
   expectEqual("the service after the upgrade", await serviceState(host), "enabled active");
   await until("the new version answers", async () => (await ask(host, "/metrics")).includes(`version="${fresh}"`));
   expectEqual("crashes after the upgrade", await crashes(host), 1);
@@ -148,11 +149,12 @@ async function walk(host: Host): Promise<void> {
   say("  upgraded: counters and edits are kept, a second kill is counted");
 
   await host.run(`systemctl disable --now ${unit}`);
-  await dpkg("--install", await deb(fresh));
+  await as("dpkg", "--install", await deb(fresh));
   expectEqual("a service that was disabled", await serviceState(host), "disabled inactive");
   await host.run(`systemctl enable --now ${unit}`);
 
-  await dpkg("--remove", name);
+  await host.run(`${name} observe install`);
+  await as("apt-get", "remove", "--yes", name);
   expectEqual("the service after removal", (await serviceState(host)).split(" ").at(-1), "inactive");
   expectEqual(
     "configuration after removal",
@@ -161,14 +163,14 @@ async function walk(host: Host): Promise<void> {
   );
   expectEqual("its state after removal", await stateMode(host), `700 ${name} ${name}`);
   expectEqual("its processes after removal", (await host.attempt(`pgrep -x ${name.slice(0, 15)}`)).stdout, "");
-  const instance = join("/sys/kernel/tracing/instances", name);
-  expectEqual("its trace instance after removal", existsSync(instance), false);
+  expectEqual("its nftables table after removal", (await host.run("nft list tables")).trim(), "");
+  expectEqual("its trace instance after removal", await hasInstance(host), false);
 
-  await dpkg("--install", await deb(fresh));
+  await as("dpkg", "--install", await deb(fresh));
   await until("two crashes, again", async () => (await crashes(host)) === 2);
   say("  removed and installed again: counters go on");
 
-  await dpkg("--purge", name);
+  await as("apt-get", "purge", "--yes", name);
   const left = `find / -xdev ( -path /proc -o -path /sys -o -path /run/log -o -path /var/log ) -prune -o -name '*${name}*' -print`;
   expectEqual("files after purge", (await host.run(left.replace(/[()]/g, "\\$&"))).trim(), "");
   expectEqual(
@@ -194,6 +196,10 @@ async function killSshd(host: Host): Promise<void> {
 async function serviceState(host: Host): Promise<string> {
   const { stdout } = await host.attempt(`systemctl is-enabled ${unit}; systemctl is-active ${unit}`);
   return stdout.trim().split("\n").join(" ");
+}
+
+async function hasInstance(host: Host): Promise<boolean> {
+  return (await host.attempt(`test -d /sys/kernel/tracing/instances/${name}`)).status === 0;
 }
 
 async function stateMode(host: Host): Promise<string> {
