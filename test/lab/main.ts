@@ -65,7 +65,7 @@ async function main(): Promise<number> {
   if (badRelease !== undefined) return mistake(`no release ${JSON.stringify(badRelease)}; there are 12 and 13`);
   const chosen = (flags.release ?? (flags.core ? ["12"] : ["12", "13"])) as Release[];
   const plan = chosen
-    .map((release) => ({ release, todo: scenarios.filter((each) => wanted(each, release)).sort(aloneLast) }))
+    .map((release) => ({ release, todo: scenarios.filter((each) => wanted(each, release)).sort(byWaiting) }))
     .filter(({ todo }) => todo.length > 0);
   const hosts = Number(flags.hosts ?? "1");
   if (!Number.isInteger(hosts) || hosts < 1 || hosts * plan.length > 8)
@@ -114,9 +114,10 @@ async function main(): Promise<number> {
   }
 }
 
-/** What runs alone makes the other hosts wait: at the end they wait least. */
-function aloneLast(a: Scenario, b: Scenario): number {
-  return Number(a.alone !== undefined) - Number(b.alone !== undefined);
+/** What takes long first, and last what runs alone and makes the other hosts wait: so they wait least. */
+function byWaiting(a: Scenario, b: Scenario): number {
+  const rank = ({ alone, takesMinutes = 1 }: Scenario): number => (alone === undefined ? -takesMinutes : 1);
+  return rank(a) - rank(b);
 }
 
 function today(): string {

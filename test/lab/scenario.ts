@@ -58,6 +58,8 @@ export interface Scenario {
   readonly releases?: readonly Release[];
   /** Reads or writes what all hosts of this machine share: nothing runs beside it. The reason. */
   readonly alone?: string;
+  /** About, where it is more than one. */
+  readonly takesMinutes?: number;
   /** Part of CI's core. */
   readonly core?: true;
   /** The alert that must page; undefined: no page at all. */

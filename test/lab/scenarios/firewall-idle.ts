@@ -9,6 +9,7 @@ export const firewallIdle: Scenario = {
   page: "SshResetIdleTimeout",
   alsoFine: { SshResetMiddlebox: "the firewall is a device on the path that sends resets" },
   pageDeadlineSeconds: 60,
+  takesMinutes: 4,
   // Its window is an hour.
   resolvedDeadlineSeconds: 320,
   async inject({ network, clients, knownPeers }) {

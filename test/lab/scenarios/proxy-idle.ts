@@ -10,6 +10,7 @@ export const proxyIdle: Scenario = {
   title: "sessions through a proxy that closes what is idle for 20 s",
   page: "SshResetIdleTimeout",
   pageDeadlineSeconds: 60,
+  takesMinutes: 4,
   // Its window is an hour.
   resolvedDeadlineSeconds: 320,
   async inject({ network, clients, knownPeers, host }) {

@@ -7,6 +7,7 @@ export const quiet: Scenario = {
   name: "quiet",
   title: `${minutes} minutes of ordinary life: logins, transfers, scanners, cron, rotation; no fault, no page`,
   core: true,
+  takesMinutes: minutes,
   page: undefined,
   quietSeconds: 60,
   async inject({ host, clients, knownPeers, strangers }) {
