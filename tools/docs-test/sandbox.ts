@@ -1,7 +1,7 @@
 /**
  * Where the commands of the docs run: a copy of this tree as the current folder, `ssh-reset-exporter` in PATH, and namespaces of
  * their own (user_namespaces(7)): no network but loopback, empty /var/lib, and logs in /var/log that tell of sshd's crash loop in
- * test/fixtures/demo, repaired a minute ago; bastion.example.com is this host. Nothing of the machine is changed.
+ * test/fixtures/demo, repaired a minute and a half ago; bastion.example.com is this host. Nothing of the machine is changed.
  */
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import {
@@ -147,7 +147,7 @@ function host(recordings: string): string {
     readFileSync(join(recordings, name), "utf8").trim().split("\n"),
   );
   const nowMs = Date.now();
-  const lines = [...moved(crashes ?? [], nowMs - 120_000), ...moved(repair ?? [], nowMs - 60_000)];
+  const lines = [...moved(crashes ?? [], nowMs - 120_000), ...moved(repair ?? [], nowMs - 100_000)];
   const file = (name: string, who: RegExp): string =>
     `cat >/var/log/${name} <<'LOG'\n${lines.filter((line) => who.test(line)).join("\n")}\nLOG`;
   return [
