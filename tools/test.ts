@@ -146,7 +146,7 @@ function plan(): Stage[] {
   const unit = files.filter((file) => !daemons.includes(file) && !packaging.includes(file));
   const lab = ci || flags.full === true;
   const hosts: Check[] = [
-    { ...onHosts("lab core", "test/lab/main.ts", "--core"), counted: true },
+    { ...onHosts("lab core", "test/lab/main.ts", "--core", "--hosts", "2"), counted: true },
     ...(flags.full ? [onHosts("package on hosts", "test/lab/package.ts")] : []),
   ];
   const all: Stage[] = [
