@@ -195,12 +195,14 @@ describe("the image", function () {
         await endContainer(container, node);
     });
 
+    let last: ChildProcess | undefined;
     const start = async (container: Container): Promise<ChildProcess> => {
-      said = "";
       const started = await startContainer(pod, container, node);
+      said = "";
+      last = started;
       for (const stream of [started.stdout, started.stderr])
         stream?.on("data", (chunk: Buffer) => {
-          said = (said + chunk.toString()).slice(-20_000);
+          if (last === started) said = (said + chunk.toString()).slice(-20_000);
         });
       return started;
     };
