@@ -12,8 +12,10 @@ const kexPatienceMs = 5_000;
 
 export class SocketTable {
   readonly #seen = new Map<string, { readonly socket: SshSocket; readonly timeMs: number }>();
+  #stuck: readonly SshSocket[] = [];
 
   update({ timeMs, sockets }: SocketReading): void {
+    this.#stuck = sockets.filter(isStuckInKex);
     for (const socket of sockets) this.#seen.set(keyOf(socket.address, socket.port), { socket, timeMs });
     for (const [key, entry] of this.#seen) if (timeMs - entry.timeMs > keepMs) this.#seen.delete(key);
   }
@@ -30,12 +32,8 @@ export class SocketTable {
   }
 
   /** Connections of the last reading that sent their banner and then nothing more. */
-  stuckInKex(): SshSocket[] {
-    let lastMs = 0;
-    for (const { timeMs } of this.#seen.values()) lastMs = Math.max(lastMs, timeMs);
-    return [...this.#seen.values()].flatMap(({ socket, timeMs }) =>
-      timeMs === lastMs && isStuckInKex(socket) ? [socket] : [],
-    );
+  stuckInKex(): readonly SshSocket[] {
+    return this.#stuck;
   }
 }
 

@@ -5,6 +5,7 @@
  */
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Collector, CollectorContext, CollectorModule, SocketReading, SshSocket } from "../model/collector.ts";
 import type { MetricDef, Sample } from "../model/metric.ts";
 import { CommandMissing, Repeated, runCommand } from "./background.ts";
@@ -73,7 +74,10 @@ export const sockets: CollectorModule = {
 function createSockets({ paths, nowMs, sshdPorts, onSockets }: CollectorContext): Collector {
   const readings = new Repeated(everyMs, nowMs, async (signal) => {
     const reading = await readSockets(sshdPorts(), nowMs, signal);
+    // Ten thousand sockets take some milliseconds each time.
+    await nextTurn();
     onSockets?.(reading);
+    await nextTurn();
     return socketSamples(reading, mtuByAddress(paths.sysfs));
   });
   return {

@@ -35,6 +35,8 @@ export interface HeldSocket {
 }
 
 const maxFds = 4096;
+/** Each session has a process, of some ten descriptors. */
+const daemonsPerTurn = 50;
 const maxTableBytes = 4 * 1024 * 1024;
 /** One row of /proc/net/tcp. */
 const rowBytes = 150;
@@ -49,7 +51,7 @@ const notListening = /^ *\d+: \S+ \S+ (?!0A)[0-9A-F]{2} /m;
 export async function findSshdPorts(paths: HostPaths, given: readonly number[] = []): Promise<SshdPorts> {
   const listening = readListeningQuietly(paths);
   const pids = await sshdPids(paths);
-  const { held, pid } = heldBy(paths, pids, listening, given);
+  const { held, pid } = await heldBy(paths, pids, listening, given);
   const open = unique(listening.map(({ port }) => port));
   const process = pid === undefined ? { held, open } : { held, open, pid };
   if (given.length > 0) return { ports: unique(given), source: "flag", ...process };
@@ -186,17 +188,20 @@ function statQuietly(path: string): Stats | undefined {
  * Listening sockets that the processes hold, and the listener: the first that holds one of the given ports, or any. An
  * sshd of another network namespace (a container's) holds none of ours.
  */
-function heldBy(
+async function heldBy(
   { procfs }: HostPaths,
   pids: readonly number[],
   listening: readonly Listening[],
   given: readonly number[],
-): { held: HeldSocket[]; pid?: number } {
+): Promise<{ held: HeldSocket[]; pid?: number }> {
   const portOf = new Map(listening.map(({ inode, port }) => [`socket:[${inode}]`, port]));
-  const daemons = pids.map((pid) => {
+  const daemons = [];
+  for (const [index, pid] of pids.entries()) {
+    if (index > 0 && index % daemonsPerTurn === 0) await nextTurn();
     const fds = namesIn(join(procfs, String(pid), "fd"));
-    return { pid, readable: fds.length > 0, sockets: heldSockets(join(procfs, String(pid), "fd"), fds, portOf) };
-  });
+    const sockets = heldSockets(join(procfs, String(pid), "fd"), fds, portOf);
+    daemons.push({ pid, readable: fds.length > 0, sockets });
+  }
   const listener =
     daemons.find(({ sockets }) => sockets.some(({ port }) => given.includes(port))) ??
     daemons.find(({ sockets }) => sockets.length > 0) ??
