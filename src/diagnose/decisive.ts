@@ -51,6 +51,12 @@ export function decides(event: Event): readonly Subject[] {
     case "sshd.drop_total":
     case "sshd.penalty":
       return ["connection_throttling"];
+    case "flow":
+      return event.action === "reject" && event.direction === "in" ? ["cloud_limit"] : [];
+    case "proxy.ended":
+      return event.stage === "data" && /^(?:client|server)_timeout$/.test(event.endedBy) ? ["idle_timeout"] : [];
+    case "proxy.server":
+      return event.up ? [] : ["balancer_throttled"];
     case "sshd.ended":
       return decidedByEnd(event);
     default:
@@ -64,6 +70,9 @@ function decidedByEnd({ detail, outcome }: Extract<Event, { kind: "sshd.ended" }
       return ["tcp_wrappers"];
     case "login_grace":
       return ["login_timeout", "cpu_pressure"];
+    case "proxy_header":
+    case "empty_identification":
+      return ["proxy_protocol"];
     case "client_alive":
       return ["login_timeout"];
     case "integrity":

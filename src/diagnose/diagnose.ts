@@ -4,6 +4,7 @@ import { checklist } from "../diagnosis/checklist.ts";
 import type { DiagnosisSnapshot } from "../diagnosis/verdict.ts";
 import type { ChecklistReport, EvidenceLine } from "../model/checklist.ts";
 import type { Sample } from "../model/metric.ts";
+import { type Between, BetweenSeen } from "./between.ts";
 import type { KnownPeer } from "./known-peers.ts";
 import type { HostFacts } from "./live.ts";
 import type { Observation } from "./observation.ts";
@@ -43,6 +44,8 @@ export interface Diagnosed extends Omit<Rest, "live"> {
   readonly knownPeers: number;
   /** Of resets that sshd logged. */
   readonly lines: readonly EvidenceLine[];
+  /** What clouds, proxies and balancers had to do with it. */
+  readonly between?: Between;
   /** What probes saw, held against the report. */
   readonly outside?: OutsideReport;
 }
@@ -57,10 +60,12 @@ export async function diagnoseFrom(material: Material, { peer, probes = [] }: As
   const known = await material.known();
   const replay = new Replay({ window, peers, known, kernelRead, ...(peer !== undefined && { peer }) });
   const log = new ProbesInLog(probes);
+  const seenBetween = new BetweenSeen(window, peer);
   for await (const batch of observations) {
     for (const observation of batch) {
       replay.take(observation);
       log.take(observation);
+      seenBetween.take(observation);
     }
   }
   const { live, ...rest } = await material.rest();
@@ -68,10 +73,12 @@ export async function diagnoseFrom(material: Material, { peer, probes = [] }: As
   // The exporter's samples are of all peers.
   const both = saved === undefined || peer !== undefined ? seen : together(seen, replaySaved(saved, window));
   const { fromMs, toMs } = window;
+  const between = seenBetween.told((address, timeMs) => replay.classify(address, timeMs), live, saved);
   const report = checklist({ fromMs, toMs, seen: both, symptom, ends });
   return {
     ...rest,
     report,
+    ...(between && { between }),
     ...(probes.length > 0 && { outside: outsideReport(probes, { window, report, log, saved }) }),
     ...(peer !== undefined && { peer }),
     knownPeers: ends.knownPeers,

@@ -1,4 +1,5 @@
 /** What this host has of a window: its logs, what an exporter kept, collectors and host facts of now. */
+import { findSshdPorts } from "../collectors/sshd-process.ts";
 import { ConfigError } from "../config/error.ts";
 import type { Config } from "../config/options.ts";
 import { stateDirectory } from "../exporter/state-directory.ts";
@@ -19,6 +20,8 @@ const historyLimitMs = 10_000;
 /** A window that ends so long ago says nothing of now. */
 const nowMs = 60_000;
 
+const lasting = /^sshreset_(?:scrape_collector_|sshd_client_alive_|sshd_tcp_keepalive$|tcp_keepalive_)/;
+
 /** Throws ConfigError for two sources of the same records. */
 export function hostMaterial(
   config: Config,
@@ -36,6 +39,8 @@ export function hostMaterial(
     window: { ...window, fromMs: window.fromMs - warmUpMs },
     signal: new AbortController().signal,
     onProgress,
+    flowLogs: { paths: config["source.flow-log"], ports: () => portsOf(config) },
+    haproxy: { paths: config["source.haproxy-log"], backends: config["source.haproxy-backend"] },
   });
   const notes: string[] = [];
   let unmatched = 0;
@@ -80,8 +85,8 @@ export function hostMaterial(
       }
       return {
         sources: [...reading.sources(), ...unread(selection)],
-        // Of a window that is over they say only what this host grants.
-        live: isNow ? samples : samples.filter(({ name }) => name.startsWith("sshreset_scrape_collector_")),
+        // Of a window that is over they say only what this host grants, and what is set.
+        live: isNow ? samples : samples.filter(({ name }) => lasting.test(name)),
         ...(facts !== undefined && { host: facts }),
         unmatched,
         notes,
@@ -110,6 +115,16 @@ function select(config: Config): SourceSelection {
     if (error instanceof SourceConflict) throw new ConfigError(error.message);
     throw error;
   }
+}
+
+async function portsOf(config: Config): Promise<readonly number[]> {
+  const paths = {
+    procfs: config["path.procfs"],
+    sysfs: config["path.sysfs"],
+    rootfs: config["path.rootfs"],
+    tracefs: config["path.tracefs"],
+  };
+  return (await findSshdPorts(paths, config["sshd.port"])).ports;
 }
 
 /** A file that the user names may hold the kernel's lines or not: the first one will show. */

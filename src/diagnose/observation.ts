@@ -8,7 +8,8 @@ export interface Observation {
   readonly record: LogRecord;
 }
 
-/** The remote address that an event is about. */
+/** The remote address that an event is about; a proxy's clients are not this host's. */
 export function addressOf(event: Event): string | undefined {
-  return "address" in event && event.kind !== "sshd.listening" ? event.address : undefined;
+  if (event.kind === "sshd.listening" || event.kind === "proxy.ended") return undefined;
+  return "address" in event ? event.address : undefined;
 }

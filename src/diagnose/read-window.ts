@@ -7,6 +7,8 @@ import { closeSync, constants, openSync, readSync } from "node:fs";
 import type { Missing } from "../model/collector.ts";
 import type { LogRecord, SourceName } from "../model/record.ts";
 import { idents } from "../parsers/index.ts";
+import { flowsOfWindow } from "../sources/flow-log.ts";
+import { haproxyRecords } from "../sources/haproxy.ts";
 import {
   JournalctlRun,
   type JournalPlace,
@@ -41,6 +43,9 @@ export interface ReadOptions {
   readonly window: TimeWindow;
   readonly signal: AbortSignal;
   readonly onProgress?: (bytes: number, timeMs: number | undefined) => void;
+  /** A cloud's flow logs, and sshd's ports. */
+  readonly flowLogs?: { readonly paths: readonly string[]; readonly ports: () => Promise<readonly number[]> };
+  readonly haproxy?: { readonly paths: readonly string[]; readonly backends: readonly string[] };
   /** The program, `journalctl` unless told otherwise. */
   readonly journalctl?: string;
 }
@@ -82,6 +87,36 @@ export function readWindow(options: ReadOptions): Reading {
           input.missing = { reason, grant: logGrant };
         };
         return logWindow({ ...window, path, idents: identsOfKinds(idents, kinds), onBytes, onUnreadable });
+      },
+    });
+  }
+  for (const path of options.haproxy?.paths ?? []) {
+    const ofBackends = haproxyRecords(options.haproxy?.backends ?? []);
+    inputs.push({
+      source: "haproxy",
+      from: path,
+      records: 0,
+      async *open(input) {
+        const onUnreadable = (reason: string) => {
+          input.missing = { reason, grant: logGrant };
+        };
+        for await (const records of logWindow({ ...window, path, idents: ["haproxy"], onBytes, onUnreadable }))
+          yield ofBackends(records);
+      },
+    });
+  }
+  const { flowLogs } = options;
+  if (flowLogs !== undefined && flowLogs.paths.length > 0) {
+    inputs.push({
+      source: "flow_log",
+      from: flowLogs.paths.join(", "),
+      records: 0,
+      async *open(input) {
+        const onWarning = (reason: string) => {
+          input.missing = { reason };
+        };
+        const ports = new Set(await flowLogs.ports());
+        yield await flowsOfWindow({ ...window, paths: flowLogs.paths, ports, onBytes, onWarning });
       },
     });
   }

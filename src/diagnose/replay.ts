@@ -9,6 +9,7 @@ import { type CauseSeen, type Ends, seenNow } from "../diagnosis/checklist.ts";
 import { Course } from "../diagnosis/course.ts";
 import { Diagnosis, type DiagnosisSnapshot } from "../diagnosis/verdict.ts";
 import type { EvidenceLine, SymptomReport } from "../model/checklist.ts";
+import type { PeerClass } from "../model/connection.ts";
 import type { Event } from "../model/event.ts";
 import type { Sample } from "../model/metric.ts";
 import type { LogRecord } from "../model/record.ts";
@@ -76,7 +77,7 @@ export class Replay {
       return;
     }
     this.#passTo(record.timeMs);
-    if (!stranger && (subjects.length > 0 || isAbnormalEnd(event))) this.#wake();
+    if (counts(event, subjects, stranger)) this.#wake();
     if (record.ident === "kernel") this.#kernelRead = true;
     this.#listening.take(event);
     this.#quote(subjects, event, record, stranger);
@@ -118,6 +119,11 @@ export class Replay {
       lines: this.#lines.get("peer_reset")?.told().lines ?? [],
       ends: this.#ends(sources),
     };
+  }
+
+  /** As of what was taken so far. */
+  classify(address: string, timeMs: number): PeerClass {
+    return this.#ledger.classify(address, timeMs);
   }
 
   #passTo(timeMs: number): void {
@@ -173,7 +179,7 @@ export class Replay {
       if (labels["outcome"] === "reset") resets += value;
       if (labels["outcome"] === "error" && labels["phase"] === "session") silent += value;
     }
-    const visible = sources.some((read) => read.source !== "kmsg" && isRead(read));
+    const visible = sources.some((read) => (read.source === "journal" || read.source === "logfile") && isRead(read));
     return { knownResets: resets, silentSessions: silent, visible, knownPeers };
   }
 }
@@ -182,6 +188,12 @@ export class Replay {
 function isNoise(event: Event): boolean {
   return event.kind === "sshd.authentication_failed" || event.kind === "sshd.ended" || event.kind === "sshd.penalty";
 }
+
+/** Whether some condition may count it. */
+const counts = (event: Event, subjects: readonly Subject[], stranger: boolean): boolean =>
+  event.kind === "proxy.ended" || event.kind === "proxy.server" || event.kind === "sshd.drop"
+    ? true
+    : !stranger && (subjects.length > 0 || isAbnormalEnd(event));
 
 const isAbnormalEnd = (event: Event): boolean =>
   event.kind === "sshd.ended" && event.outcome !== "closed" && event.outcome !== "disconnect";

@@ -7,6 +7,7 @@ import {
   evidenceText,
   type StepReport,
 } from "../model/checklist.ts";
+import type { Flows } from "./between.ts";
 import type { Diagnosed } from "./diagnose.ts";
 
 export interface Look {
@@ -33,6 +34,7 @@ export function reportText(diagnosed: Diagnosed, look: Look): string {
   }
   verdict(page, report);
   next(page, report);
+  inBetween(page, diagnosed);
   fromOutside(page, diagnosed);
   notChecked(page, diagnosed);
   return page.text;
@@ -132,6 +134,46 @@ function next(page: Page, report: ChecklistReport): void {
     page.wrap(shows, "      ");
   }
   page.line(`  Runbook: docs/runbooks/${first.alert}.md`);
+}
+
+function inBetween(page: Page, { between }: Diagnosed): void {
+  if (between === undefined) return;
+  const { rejected, unseen, proxy, turnedAway = [], idle } = between;
+  page.line("");
+  page.line(page.paint("In between:", "bold"));
+  if (rejected) flowsText(page, "the cloud rejected", rejected);
+  if (unseen) flowsText(page, "the cloud admitted, yet nothing of it was seen here", unseen);
+  if (proxy) {
+    const ended = Object.entries(proxy.ended).map(([by, count]) => `${count} ${by}`);
+    const down = proxy.serversDown > 0 ? `; it took a server for down ${proxy.serversDown} times` : "";
+    page.wrap(`haproxy's sessions ended by: ${ended.length === 0 ? "none" : ended.join(", ")}${down}.`, "  ");
+  }
+  for (const { address, peerClass, drops } of turnedAway)
+    page.wrap(
+      `sshd dropped ${address} (${peerClass.replace("_", " ")}) ${drops} times: it may take this host for down.`,
+      "  ",
+    );
+  for (const { seconds, sessions, products } of idle?.cuts ?? []) {
+    const age = seconds === "other" ? "the same idle age" : `${seconds} s of silence`;
+    page.wrap(`${sessions} session${sessions === 1 ? "" : "s"} cut after ${age}.`, "  ");
+    for (const { product, keptOpen } of products) {
+      const word =
+        keptOpen === undefined ? "" : keptOpen ? ": sshd would have kept it open" : ": sshd keeps nothing open there";
+      page.wrap(`- ${product}${word}`, "    ");
+    }
+  }
+  if (idle?.keepAlive !== undefined) page.wrap(`${idle.keepAlive}.`, "  ");
+}
+
+function flowsText(page: Page, what: string, { peers, others }: Flows): void {
+  page.wrap(`${what}:`, "  ");
+  for (const { address, known, provider, flows, rules, fromMs, toMs } of peers) {
+    const by = rules.length === 0 ? "" : `, by ${rules.join(", ")}`;
+    const when = fromMs === toMs ? moment(fromMs) : `${moment(fromMs)} to ${moment(toMs).slice(11)}`;
+    const who = known ? "known peer" : "never logged in here";
+    page.wrap(`- ${address} (${who}): ${flows} flow${flows === 1 ? "" : "s"} (${provider}), ${when}${by}`, "    ");
+  }
+  if (others.flows > 0) page.wrap(`- and ${others.flows} flows of further addresses`, "    ");
 }
 
 function fromOutside(page: Page, { outside }: Diagnosed): void {

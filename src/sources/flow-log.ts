@@ -133,6 +133,53 @@ export function createFlowLogSource(options: FlowLogOptions): Source {
   };
 }
 
+/** What `flowsOfWindow` keeps at most. */
+const windowRecords = 500_000;
+
+export interface FlowWindow {
+  readonly paths: readonly string[];
+  readonly ports: ReadonlySet<number>;
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly onBytes: (bytes: number) => void;
+  readonly onWarning: (message: string) => void;
+}
+
+/** All records of a window that these files hold, in the order of their times: files are not written in that order. */
+export async function flowsOfWindow({
+  paths,
+  ports,
+  fromMs,
+  toMs,
+  onBytes,
+  onWarning,
+}: FlowWindow): Promise<LogRecord[]> {
+  const records: LogRecord[] = [];
+  const take = (flows: readonly Flow[]): void => {
+    for (const flow of flows)
+      if (flow.timeMs >= fromMs && flow.timeMs <= toMs && records.length < windowRecords) records.push(recordOf(flow));
+  };
+  // A file is written after what it tells of.
+  const files = paths.flatMap((path) => filesBelow(path, onWarning)).filter(({ stats }) => stats.mtimeMs >= fromMs);
+  for (const { path } of files) {
+    const decoder = new FlowLogDecoder(ports);
+    try {
+      for await (const piece of piecesOf(path)) {
+        onBytes(piece.length);
+        take(decoder.push(piece));
+      }
+      take(decoder.end());
+    } catch (error) {
+      onWarning(`${path}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+    if (decoder.unreadable > 0)
+      onWarning(`${path}: ${decoder.unreadable} records could not be read: ${decoder.reason}`);
+  }
+  if (records.length >= windowRecords)
+    onWarning(`more than ${windowRecords} flows of sshd's ports: the rest is left out`);
+  return records.sort((a, b) => a.timeMs - b.timeMs);
+}
+
 const isGzip = (path: string): boolean => path.endsWith(".gz");
 
 /** The file's bytes, decompressed. Throws where it is only half there, after what there is. */

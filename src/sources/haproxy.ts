@@ -15,16 +15,21 @@ export interface HaproxyOptions extends Omit<LogfileOptions, "idents" | "identsB
 /** Throws `NotRegularFile` as the logfile source does. */
 export function createHaproxySource({ backends, ...options }: HaproxyOptions): Source {
   const files = createLogfileSource({ ...options, idents: ["haproxy"] });
-  const wanted = new Set(backends);
-  const isWanted = ({ message }: LogRecord): boolean => wanted.size === 0 || wanted.has(backendOf(message) ?? "");
+  const ofBackends = haproxyRecords(backends);
   return {
     name: "haproxy",
     async *batches(signal: AbortSignal): AsyncGenerator<Batch> {
-      for await (const { records, ...rest } of files.batches(signal))
-        yield { ...rest, records: records.filter(isWanted).map((record) => ({ ...record, source: "haproxy" })) };
+      for await (const { records, ...rest } of files.batches(signal)) yield { ...rest, records: ofBackends(records) };
     },
     status: () => files.status(),
   };
+}
+
+/** Records of a log file as this source's own, only those about these backends; none named: all. */
+export function haproxyRecords(backends: readonly string[]): (records: readonly LogRecord[]) => LogRecord[] {
+  const wanted = new Set(backends);
+  const isWanted = ({ message }: LogRecord): boolean => wanted.size === 0 || wanted.has(backendOf(message) ?? "");
+  return (records) => records.filter(isWanted).map((record) => ({ ...record, source: "haproxy" }));
 }
 
 /** Of `CLIENT [DATE] FRONTEND BACKEND/SERVER ...` or `Server BACKEND/SERVER is ...`; undefined for other lines. */
