@@ -40,7 +40,10 @@ const options = optionTable(collectorModules);
 /** Programs of others whose --help names every long flag, and how it is asked for. */
 const helps: Readonly<Record<string, (words: readonly string[]) => readonly string[]>> = {
   curl: () => ["--help", "all"],
-  docker: ([, command = ""]) => [command, "--help"],
+  docker: ([, command = "", ...rest]) => {
+    const part = command === "compose" ? rest.filter((word) => /^[a-z]+$/.test(word)).slice(0, 1) : [];
+    return [command, ...part, "--help"];
+  },
   helm: ([, command = ""]) => [command, "--help"],
   journalctl: () => ["--help"],
   kubectl: ([, command = ""]) => [command, "--help"],
@@ -195,7 +198,8 @@ function helpProblems(ask: readonly string[], words: readonly string[]): string[
 
 function helpText([program = "", ...args]: readonly string[]): string {
   const { stdout, status } = spawnSync(program, args, { encoding: "utf8", timeout: 10_000 });
-  return status === 0 ? stdout : "";
+  // Docker without a plugin shows its own help for it.
+  return status === 0 && (args[0] !== "compose" || stdout.includes("docker compose")) ? stdout : "";
 }
 
 function flagProblems(args: readonly string[]): string[] {
