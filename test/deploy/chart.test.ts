@@ -198,6 +198,29 @@ describe("the Helm chart", function () {
     expect(Object.keys(schema.properties).filter((key) => key !== "global")).to.have.members(Object.keys(values));
   });
 
+  it("is YAML that yamllint takes, with the other files of deploy/ that are written by hand", async function () {
+    const { path, env } = await debianOr(this, "yamllint");
+    const rules =
+      "{line-length: {max: 120}, document-start: disable, braces: {max-spaces-inside: 0}, comments: {min-spaces-from-content: 1}}";
+    const files = [
+      "deploy/compose.yaml",
+      "deploy/compose",
+      "deploy/kubernetes/namespace.yaml",
+      "deploy/kubernetes/kustomization.yaml",
+    ];
+    const command = [
+      "-d",
+      `{extends: default, rules: ${rules}}`,
+      ...files,
+      join(chart, "Chart.yaml"),
+      join(chart, "values.yaml"),
+      folder,
+    ];
+    const { code, output } = await runTool({ path, env, root: "" }, command);
+    expect(output).to.equal("");
+    expect(code).to.equal(0);
+  });
+
   it("has the project's version", () => {
     const { version } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };
     expect(parse(readFileSync(join(chart, "Chart.yaml"), "utf8"))).to.include({ version, appVersion: version });
