@@ -684,7 +684,8 @@ function middleboxes(evidence: Evidence): readonly Placed[] {
     }),
     graph({
       title: "Sessions cut at a well-known idle age",
-      shows: "60 s: balancers. 240 s: Azure. 350 s: AWS. 600 s: Google Cloud. `other`: an age that repeats.",
+      shows:
+        "240 s: Azure. 350 s: AWS. 600 s: Google Cloud, nginx. All: docs/idle-timeouts.md. `other`: an age that repeats.",
       good: "Nothing, or single ones by chance.",
       act: "`sshd -T | grep -i clientalive`: keepalives below that age end it.",
       runbooks: evidence.runbooks("idle_timeout"),
@@ -693,6 +694,62 @@ function middleboxes(evidence: Evidence): readonly Placed[] {
       unit: "none",
       bars: true,
       width: 8,
+    }),
+    graph({
+      title: "Who ended the proxy's sessions",
+      shows: "By haproxy's own log. `client_timeout`, `server_timeout`: its own timeouts. setup: before sshd answered.",
+      good: "`nobody`: both sides closed when all was said.",
+      act: "`server setup`: sshd refuses or drops the proxy. Timeouts: ClientAliveInterval below them.",
+      runbooks: evidence.runbooks("idle_timeout", "balancer_throttled"),
+      empty: "No haproxy log is read here (--source.haproxy-log), or no exporter answered",
+      queries: [
+        {
+          expr: sum(increase(own("proxy_sessions_ended_total")), "ended_by, stage"),
+          legend: "{{ended_by}} {{stage}}",
+        },
+      ],
+      unit: "none",
+      bars: true,
+      width: 12,
+    }),
+    graph({
+      title: "Balancers that sshd turned away",
+      shows:
+        "Connections of health checks and configured proxies that sshd dropped; servers that haproxy took for down.",
+      good: "Nothing.",
+      act: "PerSourcePenaltyExemptList with the balancer's networks; fewer checks.",
+      runbooks: evidence.runbooks("balancer_throttled"),
+      empty: notScraped,
+      queries: [
+        {
+          expr: sum(
+            increase(own("connections_ended_total", 'outcome="dropped",peer_class=~"health_check|proxy"')),
+            "peer_class",
+          ),
+          legend: "{{peer_class}} dropped",
+        },
+        { expr: sum(increase(own("proxy_server_changes_total", 'to="down"'))), legend: "taken for down" },
+      ],
+      unit: "none",
+      bars: true,
+      width: 6,
+    }),
+    graph({
+      title: "PROXY headers that sshd refused",
+      shows: "Connections that began with the PROXY protocol's header, or with the empty line of its version 2.",
+      good: "Nothing; scanners' (`unknown`) mean nothing.",
+      act: "The balancer's `send-proxy` or `proxy_protocol_v2.enabled` must be off for sshd.",
+      runbooks: evidence.runbooks("proxy_protocol"),
+      empty: notScraped,
+      queries: [
+        {
+          expr: sum(increase(own("proxy_headers_refused_total")), "header, peer_class"),
+          legend: "{{header}} {{peer_class}}",
+        },
+      ],
+      unit: "none",
+      bars: true,
+      width: 6,
     }),
   ];
 }
@@ -746,6 +803,53 @@ function cloud(evidence: Evidence): readonly Placed[] {
           width: 1,
         },
       ],
+    }),
+    graph({
+      title: "Flows to sshd by the cloud's own logs",
+      shows: "Rejected and admitted, by class of peer, as flow logs say; they come up to a quarter of an hour late.",
+      good: "No `reject known`. Strangers are rejected all day: that is what the rules are for.",
+      act: "`ssh-reset-exporter diagnose` names the peers and the rules; `audit` says which rule would.",
+      runbooks: evidence.runbooks("cloud_limit"),
+      empty: "No flow log is read here (--source.flow-log), or no exporter answered",
+      queries: [
+        {
+          expr: sum(increase(own("cloud_flows_total")), "action, peer_class"),
+          legend: "{{action}} {{peer_class}}",
+        },
+      ],
+      unit: "none",
+      bars: true,
+      width: 8,
+      height: 6,
+    }),
+    graph({
+      title: "Admitted by the cloud, and not seen here",
+      shows: "unseen: nothing of the address was heard here around that time. unanswered: nothing but SYNs (AWS).",
+      good: "No `known`. A stranger's bare connect leaves no line at LogLevel INFO.",
+      act: "It is lost between the cloud and sshd: the host's own filter (`audit` with nft), connection tracking, a full backlog.",
+      runbooks: evidence.runbooks("cloud_limit"),
+      empty: "No flow log is read here (--source.flow-log), or no exporter answered",
+      queries: [
+        { expr: sum(increase(own("cloud_flows_unseen_total")), "peer_class"), legend: "unseen {{peer_class}}" },
+        { expr: sum(increase(own("cloud_flows_unanswered_total")), "peer_class"), legend: "unanswered {{peer_class}}" },
+      ],
+      unit: "none",
+      bars: true,
+      width: 8,
+      height: 6,
+    }),
+    graph({
+      title: "Resets that the cloud saw",
+      shows: "Flows with a TCP reset: in = from the client's side, out = from this host (AWS with tcp-flags).",
+      good: "As many as this host counts itself.",
+      act: "Seen by the cloud and not by this host: something in between sends them.",
+      runbooks: evidence.runbooks("cloud_limit"),
+      empty: "No flow log is read here (--source.flow-log), or no exporter answered",
+      queries: [{ expr: sum(increase(own("cloud_flow_resets_total")), "direction"), legend: "{{direction}}" }],
+      unit: "none",
+      bars: true,
+      width: 8,
+      height: 6,
     }),
   ];
 }

@@ -74,6 +74,12 @@ const more: readonly Series[] = [
   counter("resets_ttl_compared_total", {}, 0.4),
   counter("resets_ttl_unknown_total", {}, 0.05),
   gauge("cloud_conntrack_available", 180_000, { interface: "eth0" }),
+  counter("connections_ended_total", { phase: "connect", outcome: "dropped", peer_class: "health_check" }),
+  ...["known", "unknown"].flatMap((peer_class) => [
+    counter("cloud_flows_unseen_total", { provider: "aws", peer_class }),
+    counter("cloud_flows_unanswered_total", { provider: "aws", peer_class }),
+  ]),
+  ...["in", "out"].map((direction) => counter("cloud_flow_resets_total", { provider: "aws", direction }, 0.2)),
   gauge("sshd_unauthenticated_connections", 1),
   gauge("sshd_max_startups_begin", 10),
   gauge("sshd_max_startups_full", 100),
