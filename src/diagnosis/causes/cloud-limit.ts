@@ -47,6 +47,10 @@ export const cloudLimit: Cause = {
   next: [
     { run: "ethtool -S IFACE | grep exceeded", shows: "`conntrack_allowance_exceeded` and the like (AWS ENA)." },
     {
+      run: "ssh-reset-exporter diagnose --source.flow-log=FOLDER --since 1h",
+      shows: "Whom the cloud rejected, by which rule; whom it admitted without anything arriving here.",
+    },
+    {
       run: "ssh-reset-exporter audit --peer ADDRESS FILE...",
       shows: "Which rule of the cloud would reject this peer (docs/audit.md).",
     },
