@@ -58,6 +58,18 @@ describe("a release", function () {
       expect(stdout).to.equal("");
     });
 
+    it("leaves no file to deploy from, and no page, at the version before", async () => {
+      const { version } = JSON.parse(await readFile("package.json", "utf8")) as { readonly version: string };
+      const names = `ssh-reset-exporter[-_:]${version}|(version|newTag): "?${version}`;
+      const places = ["deploy", "docs/*.md", "README.md"];
+      const { stdout } = await run("git", ["grep", "-nE", names, "--", ...places], { cwd: made.clone }).catch(
+        (error: { code: number; stdout: string }) => error,
+      );
+      expect(stdout).to.equal("");
+      const chart = await readFile(join(made.clone, "deploy/helm/ssh-reset-exporter/Chart.yaml"), "utf8");
+      expect(chart).to.include(`\nversion: ${made.version}\nappVersion: ${made.version}\n`);
+    });
+
     it("builds executable, package and archive, with their checksums", async () => {
       const [first] = made.folders;
       expect((await readdir(first)).sort()).to.deep.equal([

@@ -26,7 +26,7 @@ export async function release(folder: string): Promise<Release> {
   await git(project, "clone", "--quiet", "--shared", project, first);
   // What is not committed yet is tested, too.
   const changed = await git(project, "ls-files", "-z", "--modified", "--others", "--exclude-standard");
-  for (const file of changed.stdout.split("\0").filter(Boolean)) await copyOrDrop(file, first);
+  for (const file of changed.stdout.split("\0").filter(isOwn)) await copyOrDrop(file, first);
   await git(first, "add", "--all");
   await git(first, "commit", "--quiet", "--allow-empty", "--message", "Working tree");
   await symlink(join(project, "node_modules"), join(first, "node_modules"));
@@ -56,6 +56,9 @@ const identity = {
   GIT_COMMITTER_NAME: "Maintainer",
   GIT_COMMITTER_EMAIL: "maintainer@example.org",
 };
+
+/** node_modules is listed where it is a link. */
+const isOwn = (file: string): boolean => file !== "" && file !== "node_modules";
 
 /** A file that is gone from the working tree is left as it was committed: somebody may be writing it anew. */
 async function copyOrDrop(file: string, clone: string): Promise<void> {
