@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /** Folders that the generator writes to; of all others it sees this tree's own. */
-const written = ["alerts", "dashboards", "deploy/helm", "docs"];
+const written = ["alerts", "dashboards", "deploy/helm", "deploy/kubernetes", "docs"];
 
 const folder = mkdtempSync(join(tmpdir(), "ssh-reset-exporter-generated-"));
 try {

@@ -221,6 +221,35 @@ describe("the Helm chart", function () {
     expect(code).to.equal(0);
   });
 
+  it("is packaged with all that it needs", async () => {
+    const temporary = mkdtempSync(join(tmpdir(), "ssh-reset-chart-"));
+    try {
+      await run(tools.helm, ["package", chart, "--destination", temporary]);
+      const archive = join(temporary, readdirSync(temporary)[0] ?? "");
+      expect(objectsOf(await rendered(tools.helm, flagsOf("on.yaml"), archive))).to.deep.equal(objects("on.yaml"));
+    } finally {
+      rmSync(temporary, { recursive: true });
+    }
+  });
+
+  it("tells after the installation what is left to do, and no more", async () => {
+    const notes = async (file: string): Promise<string> => {
+      const command = ["install", "one", chart, "--dry-run=client", "--namespace", "ssh", ...flagsOf(file)];
+      const { stdout } = await run(tools.helm, command, {
+        env: { ...process.env, KUBECONFIG: "/nonexistent" },
+        maxBuffer: 16 << 20,
+      });
+      return stdout.split("\nNOTES:\n")[1] ?? "";
+    };
+    const asItComes = await notes("");
+    expect(asItComes).to.include("kubectl label namespace ssh pod-security.kubernetes.io/enforce=privileged");
+    expect(asItComes).to.include("daemonset/one-ssh-reset-exporter -- ssh-reset-exporter check");
+    expect(asItComes).to.include("Nothing scrapes it yet").and.to.include("No alerts yet");
+    expect(await notes("on.yaml")).to.not.match(/Nothing scrapes|No alerts|runbooks\.example\.org|emptyDir/);
+    expect(await notes("root.yaml")).to.include("set links.runbooks and links.grafana");
+    expect(await notes("off.yaml")).to.include("State is an emptyDir");
+  });
+
   it("has the project's version", () => {
     const { version } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };
     expect(parse(readFileSync(join(chart, "Chart.yaml"), "utf8"))).to.include({ version, appVersion: version });
@@ -304,6 +333,25 @@ describe("the Helm chart", function () {
   describe("deploy/kubernetes", () => {
     it("is made of the chart as it is", async () => {
       expect(await staleManifests()).to.deep.equal([]);
+    });
+
+    it("has the chart's rules and dashboards", async () => {
+      const plain = ["rules.yaml", "dashboards.yaml"].flatMap((name) =>
+        objectsOf(readFileSync(join("deploy/kubernetes", name), "utf8")),
+      );
+      const values = ["--set", "prometheusRule.enabled=true,dashboards.enabled=true"];
+      const theirs = objectsOf(await rendered(tools.helm, values)).filter(({ kind, metadata }) =>
+        plain.some((own) => own.kind === kind && own.metadata.name === metadata.name),
+      );
+      const helmsOwn = /^(app\.kubernetes\.io\/(managed-by|version)|helm\.sh\/chart)$/;
+      const withoutHelm = ({ metadata, ...rest }: KubernetesObject): KubernetesObject => {
+        const kept = Object.entries(metadata.labels ?? {}).filter(([label]) => !helmsOwn.test(label));
+        return { ...rest, metadata: { ...metadata, labels: Object.fromEntries(kept) } };
+      };
+      const rules = readdirSync("alerts").filter((name) => name.endsWith(".rules.yml"));
+      const dashboards = readdirSync("dashboards").filter((name) => name.endsWith(".json"));
+      expect(plain).to.have.lengthOf(rules.length + dashboards.length);
+      expect(plain).to.have.deep.members(theirs.map(withoutHelm));
     });
 
     it("is built by kustomize, each file of it", async () => {

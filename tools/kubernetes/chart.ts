@@ -18,9 +18,9 @@ export interface KubernetesObject {
   };
 }
 
-/** The text as helm prints it. `args` are flags of "helm template". Throws what helm says. */
-export async function rendered(helm: string, args: readonly string[] = []): Promise<string> {
-  const command = ["template", "ssh-reset-exporter", chart, "--namespace", "ssh-reset-exporter", ...args];
+/** The text as helm prints it. `args` are flags of "helm template"; `from` a folder or a package. Throws what helm says. */
+export async function rendered(helm: string, args: readonly string[] = [], from = chart): Promise<string> {
+  const command = ["template", "ssh-reset-exporter", from, "--namespace", "ssh-reset-exporter", ...args];
   try {
     const { stdout } = await run(helm, command, { maxBuffer: 16 << 20 });
     return stdout;

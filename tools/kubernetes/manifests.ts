@@ -1,6 +1,7 @@
 /**
  * `npm run manifests`: writes deploy/kubernetes, the chart without helm. One file for what is needed, one for each thing
- * that needs something else in the cluster. With --check it writes nothing, and names stale files.
+ * that needs something else in the cluster; rules and dashboards are written by `npm run kit`. With --check it writes
+ * nothing, and names stale files.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -12,8 +13,6 @@ const folder = "deploy/kubernetes";
 const files = {
   "ssh-reset-exporter.yaml": { values: [], templates: ["serviceaccount", "daemonset"] },
   "podmonitor.yaml": { values: ["podMonitor.enabled=true"], templates: ["podmonitor"] },
-  "rules.yaml": { values: ["prometheusRule.enabled=true"], templates: ["prometheusrule"] },
-  "dashboards.yaml": { values: ["dashboards.enabled=true"], templates: ["dashboards"] },
   "networkpolicy.yaml": { values: ["networkPolicy.enabled=true"], templates: ["networkpolicy"] },
 } as const;
 
@@ -25,8 +24,8 @@ export async function manifests(): Promise<ReadonlyMap<string, string>> {
   for (const [name, { values, templates }] of Object.entries(files)) {
     const shown = templates.flatMap((template) => ["--show-only", `templates/${template}.yaml`]);
     const text = await rendered(helm, [...values.flatMap((value) => ["--set", value]), ...shown]);
-    // No helm looks after these objects.
-    const plain = text.replace(/^ *(app\.kubernetes\.io\/managed-by|helm\.sh\/chart): .*\n/gm, "");
+    // No helm looks after these objects; their version is the image's.
+    const plain = text.replace(/^ *(app\.kubernetes\.io\/(managed-by|version)|helm\.sh\/chart): .*\n/gm, "");
     made.set(join(folder, name), head + plain.replace(/^# Source: .*\n/gm, ""));
   }
   return made;
@@ -35,8 +34,8 @@ export async function manifests(): Promise<ReadonlyMap<string, string>> {
 /** Those that are not as the chart would make them, and those that nothing makes. */
 export async function staleManifests(): Promise<readonly string[]> {
   const made = await manifests();
-  const byHand = ["namespace.yaml", "kustomization.yaml"];
-  const extra = readdirSync(folder).filter((name) => !(name in files) && !byHand.includes(name));
+  const others = ["namespace.yaml", "kustomization.yaml", "rules.yaml", "dashboards.yaml"];
+  const extra = readdirSync(folder).filter((name) => !(name in files) && !others.includes(name));
   const stale = [...made].filter(([path, text]) => !existsSync(path) || readFileSync(path, "utf8") !== text);
   return [...stale.map(([path]) => path), ...extra.map((name) => join(folder, name))];
 }
