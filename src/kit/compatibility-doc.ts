@@ -1,5 +1,7 @@
 /** docs/compatibility.md: the promise in words, and the list that it is about. */
+
 import type { Interface, MetricPromise, OptionPromise } from "./compatibility.ts";
+import { fleetLabels } from "./fleet-labels.ts";
 
 const head = `# Compatibility
 
@@ -60,7 +62,7 @@ export function compatibilityDoc(list: Interface): string {
     ),
     table(
       "Alerts",
-      "Every alert has the labels `job` and `instance` too, and those that its series have, as its page in [runbooks/](runbooks/) shows.",
+      `Alerts on a host have its \`job\` and \`instance\` too, all of them ${Object.values(fleetLabels).map(code).join(", ")} as far as the scrape sets these, some what they are about (\`source\`, \`collector\`, \`phase\`).`,
       ["alert", "labels", "annotations"],
       Object.entries(list.alerts).map(([name, { labels, annotations }]) => [
         code(name),
