@@ -57,6 +57,7 @@ describe("sshd", () => {
       sshd_client_alive_count_max: 3,
       sshd_tcp_keepalive: 1,
       sshd_use_dns: 0,
+      tcp_keepalive_time_seconds: 7200,
     });
     expect(reading.missing).to.deep.equal([]);
   });
