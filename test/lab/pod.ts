@@ -3,9 +3,11 @@
  * without each mount and right in turn. What is lost without it is compared with the table in docs/install-container.md;
  * `-- --write` writes the table. At the end sshd is killed, which the pod must report. Needs root, as the lab does.
  */
+import { spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { preparedInstance } from "../../src/sources/tcp-trace.ts";
 import { debian } from "../../tools/debian.ts";
 import { objectsOf, rendered } from "../../tools/kubernetes/chart.ts";
 import { kubernetesTools } from "../../tools/kubernetes/tools.ts";
@@ -13,10 +15,11 @@ import { type Container, endContainer, execIn, type Node, type PodSpec, startCon
 import { Buildah, buildImage } from "../image/buildah.ts";
 import { run, until } from "./command.ts";
 import { Host } from "./host.ts";
+import { mountTracefs } from "./instances.ts";
 import { Network } from "./network.ts";
 import { partsOf } from "./parts.ts";
 import { rootfs } from "./roots.ts";
-import { openStage } from "./stage.ts";
+import { openStage, type Stage } from "./stage.ts";
 
 const page = "docs/install-container.md";
 const marks = ["<!-- table: npm run lab:pod -- --write -->", "<!-- end of table -->"] as const;
@@ -111,6 +114,7 @@ async function main(): Promise<number> {
     const unpacked = await buildah.unpacked(image);
     const project = join(stage.folder, "project");
     mkdirSync(join(project, "node_modules"), { recursive: true });
+    removeAtEnd(stage, join(mountTracefs(stage.folder), "instances", preparedInstance));
     const network = await Network.open(stage);
     say("booting Debian 12");
     const host = await Host.boot(stage, {
@@ -142,6 +146,15 @@ async function main(): Promise<number> {
   } finally {
     stage.close();
   }
+}
+
+/** What the pod's init container prepares outlives the pod. A reader that was killed just now holds it for a moment. */
+function removeAtEnd(stage: Stage, instance: string): void {
+  stage.onClose(() => {
+    for (let tries = 0; existsSync(instance) && tries < 20; tries++) {
+      if (spawnSync("rmdir", [instance]).status !== 0) spawnSync("sleep", ["0.1"]);
+    }
+  });
 }
 
 /** The lab's host as a node: image and runtime in its own files. */
