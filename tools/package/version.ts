@@ -11,6 +11,7 @@ const { version } = JSON.parse(read("package.json")) as { readonly version: stri
 
 /** The version is what follows the first group. */
 const places: Readonly<Record<string, RegExp>> = {
+  Dockerfile: /^(ARG VERSION=).+$/gm,
   "deploy/helm/ssh-reset-exporter/Chart.yaml": /^((?:appV|v)ersion: ).+$/gm,
   "deploy/kubernetes/kustomization.yaml": /^( *newTag: ).+$/gm,
   "deploy/compose.yaml": /(ssh-reset-exporter:)\d[\w.-]*/g,
