@@ -21,7 +21,7 @@ import {
   tuple,
   whole,
 } from "../model/saved.ts";
-import { detached, oldest, Recent } from "./bounded.ts";
+import { oldest, Recent } from "./bounded.ts";
 import {
   type Connection,
   connectionShape,
@@ -140,8 +140,8 @@ export class Connections {
 
   /** Addresses of open authenticated connections, with repeats. */
   *sessionAddresses(): Generator<string> {
-    for (const { key, phase, ending } of this.#byKey.values()) {
-      if (phase === "session" && !ending) yield addressOf(key);
+    for (const { address, phase, ending } of this.#byKey.values()) {
+      if (address !== undefined && phase === "session" && !ending) yield address;
     }
   }
 
@@ -290,7 +290,10 @@ export class Connections {
     this.#sweptMs = state.sweptMs;
     this.#portlessUntilMs = state.portlessUntilMs;
     this.#evicted = state.evicted;
-    const rows = state.connections.map((connection): Connection => ({ ...connection, place: -1 }));
+    const rows = state.connections.map((connection): Connection => {
+      const address = connection.key === "" ? connection.address : addressOf(connection.key);
+      return { ...connection, address, place: -1 };
+    });
     for (const connection of rows) if (connection.key !== "") this.#byKey.set(connection.key, connection);
     for (const [i, pid] of state.pids.entries()) this.#byPid.set(pid, at(rows, state.byPid[i] ?? -1));
     for (const place of state.ending) {
@@ -414,7 +417,7 @@ export class Connections {
     }
     if (companion) {
       if (address === undefined || companion.key === key) return companion;
-      if (companion.key !== "" && port === undefined && addressOf(companion.key) === address) return companion;
+      if (companion.key !== "" && port === undefined && companion.address === address) return companion;
       if (companion.key === "" && (companion.address === undefined || companion.address === address)) {
         companion.address ??= address;
         if (key !== "") this.#giveKey(companion, key);
@@ -540,7 +543,7 @@ export class Connections {
       if ((other.key === "") === portless) continue;
       const [line, reset] = portless ? [connection, other] : [other, connection];
       if (isUntoldReset(reset) && near(line.ending?.timeMs ?? 0, reset.ending?.timeMs ?? 0)) {
-        const same = line.address === addressOf(reset.key);
+        const same = line.address === reset.address;
         if (same || (windowOver && isNamelessReset(line) && reset.ending?.received)) {
           this.#merge(line, reset);
           return reset;
@@ -575,11 +578,10 @@ export class Connections {
   }
 
   #add(key: string, address: string | undefined): Connection {
-    const kept = key === "" && address !== undefined ? detached(address) : undefined;
     // All fields from the start: objects of one shape are what V8 is fast with.
     const connection: Connection = {
       key,
-      address: kept,
+      address,
       pid: 0,
       childPid: 0,
       phase: undefined,
@@ -603,7 +605,6 @@ export class Connections {
   #giveKey(connection: Connection, key: string): void {
     if (connection.ending) this.#unkeyed--;
     connection.key = key;
-    connection.address = undefined;
     this.#byKey.set(key, connection);
   }
 
@@ -624,8 +625,8 @@ export class Connections {
       crashed: false,
       idleMs: undefined,
     };
-    if (connection.phase === "session" && connection.key !== "") {
-      ending.idleMs = this.#options.idleMsOf?.(addressOf(connection.key), portOf(connection.key));
+    if (connection.phase === "session" && connection.key !== "" && connection.address !== undefined) {
+      ending.idleMs = this.#options.idleMsOf?.(connection.address, portOf(connection.key));
     }
     connection.ending = ending;
     this.#ending.add(connection);
@@ -647,8 +648,7 @@ export class Connections {
     if (!ending) return;
     this.#forget(connection);
     this.#remember(connection, ending);
-    const { key } = connection;
-    const address = key === "" ? connection.address : addressOf(key);
+    const { key, address } = connection;
     const end = {
       timeMs: ending.timeMs,
       phase: phaseOf(connection, ending),
@@ -742,7 +742,8 @@ class Rows {
   copies(): SavedConnection[] {
     return this.#connections.map(({ key, address, pid, childPid, phase, bornMs, ending }) => ({
       key,
-      address,
+      // The key has it.
+      address: key === "" ? address : undefined,
       pid,
       childPid,
       phase,

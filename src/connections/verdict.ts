@@ -27,6 +27,7 @@ export interface Ending {
 export interface SavedConnection {
   /** `address port`; empty while the port is not known. */
   key: string;
+  /** Undefined while no line has told it. */
   address?: string | undefined;
   pid: number;
   childPid: number;
