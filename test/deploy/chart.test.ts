@@ -358,7 +358,8 @@ describe("the Helm chart", function () {
       const { stdout } = await run(tools.kubectl, ["kustomize", "deploy/kubernetes"]);
       const built = objectsOf(stdout);
       expect(built.map(({ kind }) => kind)).to.deep.equal(["Namespace", "ServiceAccount", "DaemonSet"]);
-      expect(stdout).to.include("image: registry.example.org/ssh-reset-exporter:0.1.0");
+      const { version } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };
+      expect(stdout).to.include(`image: registry.example.org/ssh-reset-exporter:${version}\n`);
       expect(await wrongWith(tools.modules, built)).to.deep.equal([]);
       const text = readFileSync("deploy/kubernetes/kustomization.yaml", "utf8");
       const named = [...text.matchAll(/^ {2}(?:# )?- (\S+\.yaml)$/gm)].map(([, name]) => name);
