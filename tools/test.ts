@@ -1,6 +1,7 @@
 /**
  * `npm test`: every check in stages, each with its time, then what was skipped and why, then `N passed, N failed`.
- * With CI=true a skipped check is a failure. `npm test -- --only STAGE`, `--full` (with the lab's core and the package on its hosts), `--list`.
+ * With CI=true a skipped check is a failure, and the lab's core runs, too. `npm test -- --only STAGE`, `--list`.
+ * `--full`: further hosts of the lab, fuzzing, and what tools/full.ts adds to tests.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -109,7 +110,8 @@ function recordedSkips(): Skip[] {
 /** Gives "ok" or what went wrong. */
 async function run(command: readonly string[], resultFile: string, limitMinutes: number): Promise<string> {
   const [program = "", ...args] = command;
-  const env = { ...process.env, RESULT_FILE: resultFile, SKIPS_FILE: skipsFile, FORCE_COLOR: "0" };
+  const full = flags.full ? { FULL: "true" } : {};
+  const env = { ...process.env, ...full, RESULT_FILE: resultFile, SKIPS_FILE: skipsFile, FORCE_COLOR: "0" };
   const child = spawn(program, args, { stdio: ["ignore", "inherit", "inherit"], env, detached: true });
   running = child;
   let late = false;
@@ -147,8 +149,11 @@ function plan(): Stage[] {
   const lab = ci || flags.full === true;
   const hosts: Check[] = [
     { ...onHosts("lab core", "test/lab/main.ts", "--core", "--hosts", "2"), counted: true },
-    ...(flags.full ? [onHosts("package on hosts", "test/lab/package.ts")] : []),
+    ...(flags.full
+      ? [onHosts("package on hosts", "test/lab/package.ts"), onHosts("unit on a host", "test/lab/unit.ts")]
+      : []),
   ];
+  const fuzz: Check = { name: "fuzz", command: tsx("test/fuzz/main.ts", "--minutes", "5") };
   const all: Stage[] = [
     {
       name: "static",
@@ -168,6 +173,7 @@ function plan(): Stage[] {
     { name: "pages", limitMinutes: 20, checks: [mocha("alert chain", pages)] },
     { name: "packaging", limitMinutes: 20, checks: [mocha("image and packaging", packaging)] },
     ...(lab ? [{ name: "lab", limitMinutes: 30, checks: hosts }] : []),
+    ...(flags.full ? [{ name: "fuzz", limitMinutes: 15, checks: [fuzz] }] : []),
   ];
   const wanted = flags.only;
   return all
