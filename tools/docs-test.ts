@@ -22,7 +22,7 @@ import {
   type Page,
   parsePage,
 } from "./docs-test/page.ts";
-import { isServer, Sandbox, whyNoSandbox } from "./docs-test/sandbox.ts";
+import { isServer, quoted, Sandbox, whyNoSandbox } from "./docs-test/sandbox.ts";
 import { simpleCommands } from "./docs-test/shell.ts";
 
 /** From which every page can be found. */
@@ -50,6 +50,9 @@ const helps: Readonly<Record<string, (words: readonly string[]) => readonly stri
   systemctl: () => ["--help"],
 };
 
+const readers = new Set(
+  "awk cat curl free getent grep head ip journalctl nproc ps sort ss sysctl tail uniq uptime".split(" "),
+);
 const helpTexts = new Map<string, string>();
 const wrong: string[] = [];
 const unrun = new Map<string, number>();
@@ -224,6 +227,7 @@ async function runAll(): Promise<number> {
   }
   const sandbox = new Sandbox();
   let count = 0;
+  const tries: Try[] = [];
   try {
     for (const [file, page] of chosen) {
       for (const block of page.blocks.filter(isShell)) {
@@ -231,12 +235,50 @@ async function runAll(): Promise<number> {
         const why = notRunReason(block) ?? page.notRun;
         if (why !== undefined) unrun.set(why, (unrun.get(why) ?? 0) + commands.length);
         else count += await run(file, commands, sandbox);
+        if (page.notRun !== undefined)
+          tries.push(...commands.filter(({ text }) => isReading(text)).map((command) => ({ file, command })));
       }
     }
+    await tryAll(tries, sandbox);
   } finally {
     sandbox.remove();
   }
   return count;
+}
+
+interface Try {
+  readonly file: string;
+  readonly command: Command;
+}
+
+/** Of pages that are not run: what only reads is tried on the sandbox's host, whatever it finds there. Its options must be known. */
+async function tryAll(tries: readonly Try[], sandbox: Sandbox): Promise<void> {
+  const commands = tries.map(({ command }) => ({
+    ...command,
+    shown: [],
+    text: `timeout 3 bash -c ${quoted(command.text)}`,
+  }));
+  const ran = await sandbox.run([{ line: 0, text: "ssh-reset-exporter", shown: [] }, ...commands]);
+  for (const [index, { status, printed }] of ran.slice(1).entries()) {
+    const { file, command } = tries[index] as Try;
+    const refused =
+      /(?:invalid|unrecognized|unknown|illegal|bad|wrong) (?:\S+ )?(?:option|argument|command|verb|filter|state|specifier)|syntax error/i.test(
+        printed,
+      );
+    if (refused || Number.isNaN(status))
+      wrong.push(`${file}:${command.line}: ${command.text.split("\n")[0]}\n${indented(printed)}`);
+  }
+  if (tries.length > 0) console.log(`of those, ${tries.length} that only read were tried`);
+}
+
+/** Programs that change nothing and are here. */
+function isReading(text: string): boolean {
+  return simpleCommands(text).every(
+    ([program = "", ...args]) =>
+      (readers.has(program) || (program === "systemctl" && args[0] === "show")) &&
+      !args.includes("-w") &&
+      spawnSync("sh", ["-c", `command -v ${program}`]).status === 0,
+  );
 }
 
 async function run(file: string, all: readonly Command[], sandbox: Sandbox): Promise<number> {

@@ -139,7 +139,7 @@ stop${index}() { kill -TERM -- -$server${index}; wait $server${index}; echo $? >
 stops="$stops stop${index}"`;
 }
 
-const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
+export const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
 /** Of bash: this host. What listens on port 22 takes the place of sshd. */
 function host(recordings: string): string {
@@ -177,7 +177,7 @@ function moved(lines: readonly string[], lastMs: number): string[] {
 function trackedFiles(): string[] {
   const args = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
   const list = execFileSync("git", args, { cwd: root, encoding: "utf8", maxBuffer: 1 << 26 }).split("\0");
-  return list.filter((file) => file !== "" && !file.startsWith("test/") && existsSync(join(root, file)));
+  return list.filter((file) => !/^(?:$|test\/|node_modules$)/.test(file) && existsSync(join(root, file)));
 }
 
 function executable(path: string, text: string): void {
