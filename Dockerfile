@@ -43,7 +43,8 @@ LABEL org.opencontainers.image.title="ssh-reset-exporter" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION"
 ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-    STATE_DIRECTORY=/var/lib/ssh-reset-exporter
+    STATE_DIRECTORY=/var/lib/ssh-reset-exporter \
+    MALLOC_ARENA_MAX=1
 USER 10922:10922
 VOLUME /var/lib/ssh-reset-exporter
 EXPOSE 10922
