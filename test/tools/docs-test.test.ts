@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import { commandProblems, spanProblems } from "../../tools/docs-test/names.ts";
 import { anchorOf, commandsOf, missingLine, notRunReason, parsePage } from "../../tools/docs-test/page.ts";
 import { isServer } from "../../tools/docs-test/sandbox.ts";
 import { simpleCommands } from "../../tools/docs-test/shell.ts";
@@ -123,5 +124,38 @@ describe("docs:test, shell", () => {
       "ssh-reset-exporter --config.file=x --config.check",
     ])
       expect(isServer(text), text).to.equal(false);
+  });
+});
+
+describe("docs:test, names", () => {
+  const cases: readonly [string, readonly string[]][] = [
+    ["sshreset_sshd_up", []],
+    ["sshreset_sshd_upp", ["there is no metric sshreset_sshd_upp"]],
+    ['sshreset_sshd_stops_total{reason="crash"}', []],
+    ["sshreset_sshd_stops_total{cause}", ["sshreset_sshd_stops_total has no label cause"]],
+    ["instance:sshreset_cause_evidence:bool", []],
+    ["sshreset_session_idle_at_end_seconds_bucket", []],
+    ["--peers.proxy=ADDRESS", []],
+    ["--peers.proxi=ADDRESS", ["there is no flag --peers.proxi"]],
+    ["--no-collector.conntrack", []],
+    ["--collector.NAME", []],
+    ["ssh-reset-exporter diagnose --since 1h --sshd.port=22", []],
+    ["ssh-reset-exporter diagnose --sinc 1h", ["diagnose has no flag --sinc"]],
+    ["ssh-reset-exporter probe --sshd.port=22 HOST", ["probe has no flag --sshd.port"]],
+    ["ssh-reset-exporter diagnos", ['there is no command "diagnos"']],
+    ["npm run kit -- --out DIR", []],
+    ["npm run kid", ['npm has no script "kid"']],
+    ["src/config/options.ts", []],
+    ["src/config/option.ts", ["there is no src/config/option.ts"]],
+  ];
+  for (const [code, wanted] of cases) {
+    it(`${code}: ${wanted[0] ?? "exists"}`, () => {
+      expect(spanProblems(code)).to.deep.equal(wanted);
+    });
+  }
+
+  it("knows our flags behind our image's name", () => {
+    const [words = []] = simpleCommands("docker run --name x -v /:/host ssh-reset-exporter:0.1.0 --path.rootf=/host");
+    expect(commandProblems(words)).to.include("serve has no flag --path.rootf");
   });
 });
