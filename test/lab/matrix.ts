@@ -39,7 +39,7 @@ ${rows.flatMap(countLines).join("\n")}
 
 ## Resets on the wire
 
-RST segments on port 22 from injection to page: as nftables counted them at the server's interfaces, and as \`/metrics\` did. The kernel tells only of those that belonged to a connection, so fewer may be counted, never more.
+RST segments on port 22 from injection to page: as nftables counted them at the server's interfaces, and as \`/metrics\` did. The kernel tells only of those that belonged to a connection, so fewer may be counted, never more. Those that a listening socket sends (\`tcp_flags\`) are left out: the kernel does not say whose they are.
 
 | scenario | Debian | arrived | counted | left | counted |
 |---|---|---|---|---|---|

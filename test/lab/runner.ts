@@ -223,12 +223,15 @@ function problemsOf({ what, seen, wanted: allowed, witness, truth }: EvidenceRow
 
 async function resetsOf(bench: Bench, wireBefore: Witness, before: Values, after: Values) {
   const wire = await bench.network.witness();
-  const counted = (metric: string): number => sum(after, metric) - sum(before, metric);
+  const counted = (metric: string, labels?: Readonly<Record<string, string>>): number =>
+    sum(after, metric, labels) - sum(before, metric, labels);
+  // A listening socket's have no address: each host of this machine counts those of all.
+  const ofListeners = counted("tcp_resets_sent_total", { reason: "tcp_flags" });
   return {
     inOnWire: wire.resetsIn - wireBefore.resetsIn,
     inCounted: counted("tcp_resets_received_total"),
     outOnWire: wire.resetsOut - wireBefore.resetsOut,
-    outCounted: counted("tcp_resets_sent_total"),
+    outCounted: counted("tcp_resets_sent_total") - ofListeners,
   };
 }
 
