@@ -80,7 +80,7 @@ export class AlertStack {
           `--storage.tsdb.path=${options.folder}/prometheus`,
           `--web.listen-address=${prometheus}`,
           // Alerts are valid for four of these: an evaluation that comes late on a busy machine ends none.
-          "--rules.alert.resend-delay=5s",
+          `--rules.alert.resend-delay=${Math.min(60, 5 * (options.scrapeSeconds ?? 1))}s`,
           ...(options.flags ?? []),
         ]),
       ]);

@@ -1,6 +1,7 @@
 /** Alerts about the kit itself: whoever trusts the pages must know when they can no longer come. */
 import { duration } from "../diagnosis/to-promql.ts";
 import { dashboardUrl, uids } from "./dashboards/uids.ts";
+import { lastAnswer } from "./host-records.ts";
 import type { AlertRule } from "./rules.ts";
 import type { KitSettings } from "./settings.ts";
 
@@ -40,8 +41,7 @@ function exporterAlerts(settings: KitSettings): readonly ExporterAlert[] {
       alert: "SshResetExporterDown",
       summary: "Prometheus cannot scrape ssh-reset-exporter.",
       description: "{{ $labels.instance }} answered within the last day and does not any more: no cause can be told.",
-      // Whatever the job is called: a target that has shown build_info is ours.
-      expr: `${own("up")} == 0\nand on (${hostLabels}) last_over_time(${over("sshreset_build_info", 86_400)})`,
+      expr: `${own("up")} == 0\nand on (${hostLabels}) ${lastAnswer}`,
       forSeconds: 600,
       severity: "warning",
       next: "1. systemctl status ssh-reset-exporter\n   Whether it runs, and its last lines.\n2. journalctl -u ssh-reset-exporter -n 50\n   Why it ended.\n3. curl -sf http://INSTANCE/-/healthy\n   From Prometheus' host: network or exporter.",

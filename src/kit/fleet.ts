@@ -10,7 +10,7 @@ import { symptom } from "../diagnosis/symptom.ts";
 import { duration } from "../diagnosis/to-promql.ts";
 import { fleetUrl } from "./dashboards/uids.ts";
 import { fleetLabels } from "./fleet-labels.ts";
-import { bool, evidence, held, unexplained } from "./host-records.ts";
+import { bool, evidence, held, lastAnswer, unexplained } from "./host-records.ts";
 import type { AlertRule, RecordingRule, RuleGroup } from "./rules.ts";
 import type { KitSettings } from "./settings.ts";
 
@@ -93,12 +93,15 @@ export const fleetInputs: readonly string[] = [
   ...["build_info", "host_info", "sshd_info", "known_peers_reset"].map((name) => `sshreset_${name}`),
 ];
 
-/** One host's part, for the end of the group that judges its causes. */
+/**
+ * One host's part, for the end of the group that judges its causes. What nothing explains counts only after four
+ * evaluations: vmalert shows what a rule has recorded to the next rule one evaluation later, and an explanation is three
+ * rules away.
+ */
 export function fleetFacts(settings: KitSettings): RecordingRule[] {
   const { hostLabels, fleetThresholds: thresholds } = settings;
   const own = (metric: string, ...matchers: readonly string[]): string =>
     selector(metric, settings.matchers, ...matchers);
-  const proxied = own("sshreset_connections_ended_total", 'peer_class="proxy"', 'phase=~"kex|auth|session"');
   const cut = own(
     "sshreset_connections_ended_total",
     'peer_class="proxy"',
@@ -107,14 +110,14 @@ export function fleetFacts(settings: KitSettings): RecordingRule[] {
   );
   const increase = (series: string, seconds: number): string =>
     `sum by (${hostLabels}) (increase(${series}[${duration(seconds, settings)}]))`;
-  const silent = `${own("up")} == 0 and on (${hostLabels}) last_over_time(${own("sshreset_build_info")}[${duration(86_400, settings)}])`;
+  const silent = `${own("up")} == 0 and on (${hostLabels}) ${lastAnswer}`;
   const reading = `${own("sshreset_build_info")} unless on (${hostLabels}) ${own("sshreset_source_up")} == 1`;
   return [
     {
       record: peersLost,
       expr: bool(
         [
-          unexplained,
+          `count_over_time(${unexplained}[${duration(5 * settings.scrapeSeconds, settings)}]) > 3`,
           `${evidence}{cause=~"${lostOnTheWay.join("|")}"}`,
           `${increase(cut, 600)} > ${thresholds.fleet_balancer["proxied"]?.value}`,
         ].join("\n  or "),
@@ -124,7 +127,11 @@ export function fleetFacts(settings: KitSettings): RecordingRule[] {
     {
       record: inUse,
       expr: bool(
-        [`${own("sshreset_known_peers_active")} > 0`, `${increase(proxied, 3600)} > 0.5`, peersLost].join("\n  or "),
+        [
+          `${own("sshreset_known_peers_active")} > 0`,
+          `${own("sshreset_ssh_sockets", 'state="established"')} > 0`,
+          peersLost,
+        ].join("\n  or "),
         settings,
       ),
     },

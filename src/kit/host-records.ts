@@ -5,6 +5,9 @@ import type { KitSettings } from "./settings.ts";
 export const evidence = "instance:sshreset_cause_evidence:bool";
 export const unexplained = "instance:sshreset_known_peers_reset_unexplained:bool";
 
+/** When the exporter answered last, for a day: a target that has answered is ours, whatever its job is called. */
+export const lastAnswer = "instance:sshreset_last_answer:timestamp";
+
 export const bool = (expr: string, { hostLabels }: KitSettings): string => `group by (${hostLabels}) (\n  ${expr}\n)`;
 
 export const firing = (alert: string): string => `ALERTS{alertname="${alert}",alertstate="firing"}`;

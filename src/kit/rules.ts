@@ -10,7 +10,7 @@ import { endThresholds, explaining, late, outside, symptomForSeconds } from "../
 import { causeAnnotations, symptomAnnotations } from "./annotations.ts";
 import { exporterRules } from "./exporter-rules.ts";
 import { fleetFacts, fleetGroup } from "./fleet.ts";
-import { bool, evidence, firing, held, unexplained } from "./host-records.ts";
+import { bool, evidence, firing, held, lastAnswer, unexplained } from "./host-records.ts";
 import { probeRules } from "./probe-rules.ts";
 import type { KitSettings } from "./settings.ts";
 
@@ -47,6 +47,7 @@ export function ruleGroups(settings: KitSettings): readonly RuleGroup[] {
       interval: interval(settings),
       rules: [
         ...settings.causes.map((cause) => evidenceRule(cause, settings)),
+        lastAnswerRule(settings),
         ...explanationRules(settings),
         ...fleetFacts(settings),
         ...settings.causes.map((cause) => causeAlert(cause, settings)),
@@ -70,6 +71,15 @@ function evidenceRule(cause: Cause, settings: KitSettings): RecordingRule {
   return { record: evidence, labels: { cause: cause.id }, expr: bool(expr, settings) };
 }
 
+/** Goes on from its own past, of up to an hour without Prometheus: a window of a day costs 5,760 samples of each host. */
+function lastAnswerRule({ hostLabels, matchers, ...settings }: KitSettings): RecordingRule {
+  const answers = matchers === "" ? "sshreset_build_info" : `sshreset_build_info{${matchers}}`;
+  return {
+    record: lastAnswer,
+    expr: `max by (${hostLabels}) (timestamp(${answers}))\nor (last_over_time(${lastAnswer}[${duration(3600, settings)}]) > time() - ${86_400 / settings.timeScale})`,
+  };
+}
+
 /** Which cause explains resets of known peers now; see src/diagnosis/unexplained.ts, which says the same in process. */
 function explanationRules(settings: KitSettings): RecordingRule[] {
   const { hostLabels } = settings;
@@ -77,10 +87,16 @@ function explanationRules(settings: KitSettings): RecordingRule[] {
   const within = (record: string, seconds: number): string =>
     `max_over_time(${record}[${duration(seconds, settings)}])`;
   return [
-    ...causes.map(({ id, explainsWhen, evidence: own, thresholds }) => ({
+    ...causes.map(({ id, explainsWhen, stay, evidence: own, thresholds }) => ({
       record: explains,
       labels: { cause: id },
-      expr: bool(toPromql(explainsWhen ?? own, thresholds, settings), settings),
+      // What is recorded already is not computed again.
+      expr: bool(
+        explainsWhen === undefined && stay === undefined
+          ? `${evidence}{cause="${id}"}`
+          : toPromql(explainsWhen ?? own, thresholds, settings),
+        settings,
+      ),
     })),
     {
       record: outlived,

@@ -31,7 +31,7 @@ interface Host {
   readonly unreadSources?: readonly string[];
 }
 
-const at = 600;
+const at = 300;
 
 const hosts = (count: number, host: Host): Host[] => Array.from({ length: count }, () => host);
 const n1: Labels = { cluster: "c1", network: "n1" };
@@ -46,7 +46,7 @@ interface Case {
 
 const networkLost = "SshFleetNetworkLosesPeers c1/n1";
 const never = [
-  [at + 60, []],
+  [at + 75, []],
   [at + 300, []],
 ] as const;
 
@@ -56,7 +56,7 @@ const cases: readonly Case[] = [
     hosts: [...hosts(4, { labels: n1, loses: at, lasts: 600 }), ...hosts(20, { labels: n1 })],
     fires: [
       [at - 15, []],
-      [at + 15, [networkLost]],
+      [at + 75, [networkLost]],
       [at + 600 + 840, [networkLost]],
       [at + 600 + 960, []],
     ],
@@ -74,7 +74,7 @@ const cases: readonly Case[] = [
   {
     title: "leaves out of the tenth the hosts that nobody uses",
     hosts: [...hosts(4, { labels: n1, loses: at }), ...hosts(40, { labels: n1, active: 0 })],
-    fires: [[at + 15, [networkLost]]],
+    fires: [[at + 75, [networkLost]]],
   },
   {
     title: "does not add up hosts of different networks, nor of the same name in another cluster",
@@ -91,7 +91,7 @@ const cases: readonly Case[] = [
       ...hosts(3, { labels: { network: "n1" }, loses: at }),
       ...hosts(3, { labels: { cluster: "c7" }, loses: at }),
     ],
-    fires: [[at + 15, ["SshFleetNetworkLosesPeers /n1", "SshFleetNetworkLosesPeers c7/"]]],
+    fires: [[at + 75, ["SshFleetNetworkLosesPeers /n1", "SshFleetNetworkLosesPeers c7/"]]],
   },
   {
     title: "says nothing of hosts without labels, whatever they lose",
@@ -101,14 +101,14 @@ const cases: readonly Case[] = [
   {
     title: "does not blame the network for what each host's own cause explains",
     hosts: hosts(6, { labels: n1, loses: at, phase: "kex", crashes: at - 15 }),
-    fires: [[at + 60, []]],
+    fires: [[at + 75, []]],
   },
   {
     title: "blames a balancer when all hosts behind it lose peers and those beside it do not",
     hosts: [...hosts(5, { labels: behind("lb1"), loses: at, lasts: 600 }), ...hosts(10, { labels: n1 })],
     fires: [
       [at - 15, []],
-      [at + 15, ["SshFleetBalancerLosesPeers c1/lb1"]],
+      [at + 75, ["SshFleetBalancerLosesPeers c1/lb1"]],
       [at + 600 + 840, ["SshFleetBalancerLosesPeers c1/lb1"]],
       [at + 600 + 960, []],
     ],
@@ -116,7 +116,7 @@ const cases: readonly Case[] = [
   {
     title: "blames a balancer that hides the peers for the sessions that it cuts",
     hosts: [...hosts(3, { labels: behind("lb1"), proxied: [at, 5] }), ...hosts(10, { labels: n1 })],
-    fires: [[at + 30, ["SshFleetBalancerLosesPeers c1/lb1"]]],
+    fires: [[at + 75, ["SshFleetBalancerLosesPeers c1/lb1"]]],
   },
   {
     title: "does not blame a balancer for two sessions on each host, for one host, or for half of its hosts",
@@ -133,14 +133,14 @@ const cases: readonly Case[] = [
     title: "blames the network alone when hosts beside the balancer lose peers too",
     hosts: [...hosts(4, { labels: behind("lb1"), loses: at }), ...hosts(4, { labels: n1, loses: at + 15 })],
     fires: [
-      [at + 45, [networkLost]],
+      [at + 90, [networkLost]],
       [at + 600, [networkLost]],
     ],
   },
   {
     title: "blames the network alone when two balancers fail at once",
     hosts: [...hosts(4, { labels: behind("lb1"), loses: at }), ...hosts(4, { labels: behind("lb2"), loses: at })],
-    fires: [[at + 30, [networkLost]]],
+    fires: [[at + 75, [networkLost]]],
   },
   {
     title: "blames a kernel that crashes sshd more often than the others do, and marks its hosts only",

@@ -5,13 +5,14 @@
  * Each must earn one page, and nothing else may page.
  * `npm run scale [-- --hosts 1000 --scrape 15 --time-scale 1 --write]`: prints figures; `--write` keeps them for docs/fleet.md.
  */
-import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
+import { parse, stringify } from "yaml";
 import { fleetLabels } from "../../src/kit/fleet-labels.ts";
 import { AlertStack, type Notification } from "../../tools/alert-stack.ts";
 import { debian, type Suite } from "../../tools/debian.ts";
@@ -67,7 +68,7 @@ async function runScale(): Promise<boolean> {
     ...{ folder, ...tools, scrapeSeconds },
     settings: { timeScale },
     targets: plan.hosts.map(({ instance, labels }, index) => ({ instance, labels, address, path: `/host/${index}` })),
-    flags: ["--web.enable-admin-api"],
+    flags: ["--web.enable-admin-api", "--web.enable-lifecycle"],
     onNotification: (notification) => receive(notification),
   });
   await everyHostSeen(stack);
@@ -192,6 +193,9 @@ async function measure(running: AlertStack, watched: Watched, page: string): Pro
       },
     ];
   });
+  const perSample = await bytesPerSample(running);
+  const cores = rate("process_cpu_seconds_total");
+  const coresWithoutRules = await withoutRules(running);
   const version = [...last.keys()].find((name) => name.startsWith("prometheus_build_info"));
   return {
     date: new Date().toISOString().slice(0, 10),
@@ -208,7 +212,8 @@ async function measure(running: AlertStack, watched: Watched, page: string): Pro
       inMemory: last.get("prometheus_tsdb_head_series"),
     },
     samplesPerSecond: Math.round(rate("prometheus_tsdb_head_samples_appended_total")),
-    prometheusCores: round(rate("process_cpu_seconds_total")),
+    prometheusCores: { all: round(cores), withoutRules: round(coresWithoutRules) },
+    ruleCpuMillisecondsPerHostAndEvaluation: round((((cores - coresWithoutRules) * scrapeSeconds) / count) * 1000),
     prometheusMemory: {
       maxResidentMb: Math.round((most.get("process_resident_memory_bytes") ?? 0) / 1e6),
       heapInUseMb: Math.round((last.get("go_memstats_heap_inuse_bytes") ?? 0) / 1e6),
@@ -218,9 +223,25 @@ async function measure(running: AlertStack, watched: Watched, page: string): Pro
     evaluationsMissed: sum(last, "prometheus_rule_group_iterations_missed_total"),
     evaluationFailures: sum(last, "prometheus_rule_evaluation_failures_total"),
     scrapeP99Ms: round(slowest * 1000),
-    bytesPerSample: await bytesPerSample(running),
+    bytesPerSample: perSample,
     alertmanagerMemoryMb: Math.round((alertmanager.get("process_resident_memory_bytes") ?? 0) / 1e6),
   };
+}
+
+/** What Prometheus takes for scraping and storing alone: the rules are taken away for the last minute. */
+async function withoutRules(running: AlertStack): Promise<number> {
+  const path = join(folder, "prometheus.yml");
+  const config = parse(await readFile(path, "utf8")) as Record<string, unknown>;
+  await writeFile(path, stringify({ ...config, rule_files: [] }));
+  const { status } = await fetch(`${running.prometheus}/-/reload`, { method: "POST" });
+  if (status !== 200) throw new Error(`reload: ${status}`);
+  await delay(2 * scrapeSeconds * 1000);
+  const before = await ownMetrics(running);
+  const startedMs = Date.now();
+  await delay(4 * scrapeSeconds * 1000);
+  const after = await ownMetrics(running);
+  const used = (after.get("process_cpu_seconds_total") ?? 0) - (before.get("process_cpu_seconds_total") ?? 0);
+  return (used * 1000) / (Date.now() - startedMs);
 }
 
 /** Of a block made from all that is in memory: chunks by sample, index by series. */

@@ -93,7 +93,7 @@ export function planFleet(count: number): FleetPlan {
   });
   due.push(
     ofFleet("fleet_blind", "n0", blindAt, 240),
-    ofFleet("fleet_network", "n1", networkAt),
+    ofFleet("fleet_network", "n1", networkAt, 45),
     ofFleet("fleet_balancer", balancer(2 * perNetwork, perNetwork), networkAt),
     ofFleet("fleet_rollout", badKernel, rolloutAt),
   );
