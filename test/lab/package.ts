@@ -154,6 +154,7 @@ async function walk(host: Host): Promise<void> {
   await host.run(`systemctl enable --now ${unit}`);
 
   await host.run(`${name} observe install`);
+  expectEqual("its nftables table", await hasTable(host), true);
   await as("apt-get", "remove", "--yes", name);
   expectEqual("the service after removal", (await serviceState(host)).split(" ").at(-1), "inactive");
   expectEqual(
@@ -163,7 +164,7 @@ async function walk(host: Host): Promise<void> {
   );
   expectEqual("its state after removal", await stateMode(host), `700 ${name} ${name}`);
   expectEqual("its processes after removal", (await host.attempt(`pgrep -x ${name.slice(0, 15)}`)).stdout, "");
-  expectEqual("its nftables table after removal", (await host.run("nft list tables")).trim(), "");
+  expectEqual("its nftables table after removal", await hasTable(host), false);
   expectEqual("its trace instance after removal", await hasInstance(host), false);
 
   await as("dpkg", "--install", await deb(fresh));
@@ -200,6 +201,10 @@ async function serviceState(host: Host): Promise<string> {
 
 async function hasInstance(host: Host): Promise<boolean> {
   return (await host.attempt(`test -d /sys/kernel/tracing/instances/${name}`)).status === 0;
+}
+
+async function hasTable(host: Host): Promise<boolean> {
+  return (await host.run("nft list tables")).includes("table inet ssh_reset_exporter\n");
 }
 
 async function stateMode(host: Host): Promise<string> {

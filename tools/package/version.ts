@@ -24,8 +24,8 @@ try {
   for (const [file, pattern] of Object.entries(places)) {
     if (!rename(file, pattern)) throw new Error(`${file}: nothing is like ${pattern}`);
   }
-  const docs = readdirSync(join(root, "docs")).filter((file) => file.endsWith(".md"));
-  for (const file of docs) rename(`docs/${file}`, namedInDocs);
+  const docs = readdirSync(join(root, "docs")).map((file) => `docs/${file}`);
+  for (const file of [...docs, "README.md"].filter((each) => each.endsWith(".md"))) rename(file, namedInDocs);
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   process.exitCode = 1;
