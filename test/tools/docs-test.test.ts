@@ -144,6 +144,7 @@ describe("docs:test, names", () => {
     ["ssh-reset-exporter probe --sshd.port=22 HOST", ["probe has no flag --sshd.port"]],
     ["ssh-reset-exporter diagnos", ['there is no command "diagnos"']],
     ["npm run kit -- --out DIR", []],
+    ["ssh-reset-exporter is ready.", []],
     ["npm run kid", ['npm has no script "kid"']],
     ["src/config/options.ts", []],
     ["src/config/option.ts", ["there is no src/config/option.ts"]],

@@ -32,7 +32,7 @@ const helpTexts = new Map<string, string>();
 /** Code in the text: commands, metrics, files. What has a placeholder in it is left out. */
 export function spanProblems(code: string): string[] {
   const problems: string[] = [];
-  if (/^(?:sudo )?(?:ssh-reset-exporter|npm) /.test(code))
+  if (/^(?:sudo )?(?:ssh-reset-exporter|npm) .*[^.]$/.test(code))
     problems.push(...simpleCommands(code).flatMap(commandProblems));
   const flag = /^--(?:no-|\[no-\])?([a-z_]+\.[\w.-]+)/.exec(code)?.[1];
   if (flag !== undefined && !/[A-Z]$/.test(flag) && !flagNames().has(`--${flag}`))
