@@ -86,7 +86,10 @@ export class Recording {
   async #readings(): Promise<Readings[]> {
     const { monitoring } = this.#bench;
     const query = `{instance="${this.#name}",__name__=~"${namesOfCollectors().join("|")}"}`;
-    const range = `start=${this.#startedMs / 1000}&end=${Date.now() / 1000}&step=${stepSeconds}`;
+    // The last step is now: what has paged is in it.
+    const end = Date.now() / 1000;
+    const steps = Math.floor((end - this.#startedMs / 1000) / stepSeconds);
+    const range = `start=${end - steps * stepSeconds}&end=${end}&step=${stepSeconds}`;
     const { body } = await monitoring.get(
       "prometheus",
       `/api/v1/query_range?query=${encodeURIComponent(query)}&${range}`,

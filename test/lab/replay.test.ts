@@ -34,10 +34,8 @@ function replay({ knownPeers }: Head, readings: readonly Readings[], records: re
   const diagnosis = new Diagnosis();
   const alerts = new Set<string>();
   const collected = new Map<string, Sample>();
-  const startMs = Math.min(
-    ...records.slice(0, 1).map(({ timeMs }) => timeMs),
-    ...readings.slice(0, 1).map(({ atMs }) => atMs),
-  );
+  // Before the first record there are samples to count an increase from.
+  const startMs = Math.min(records[0]?.timeMs ?? Infinity, readings[0]?.atMs ?? Infinity) - 4 * stepMs;
   let nowMs = startMs;
   let judgedMs = startMs;
   for (const peer of knownPeers) ledger.learn(peer, startMs - hourMs);
@@ -60,6 +58,7 @@ function replay({ knownPeers }: Head, readings: readonly Readings[], records: re
     ...records.map((record) => ({ atMs: record.timeMs, take: () => hear(ledger, record) })),
   ].sort((a, b) => a.atMs - b.atMs);
   ledger.tick(nowMs);
+  judge();
   for (const { atMs, take } of steps) {
     advance(atMs);
     take();
