@@ -25,7 +25,7 @@ Versions follow [Semantic Versioning](https://semver.org). What is listed below 
 - JSON of \`/api/v1/diagnosis\`, \`diagnose\`, \`probe\` and \`audit\`: fields may be added in a minor release, so read the
   ones that you know.
 - State directory: a release reads what the releases of the same minor version wrote. If it cannot read a file, it
-  sets it aside, says so, and begins with what the logs still hold; counters then begin at 0, as after any reset.
+  sets it aside, says so, and begins as at the first start: counters at 0, logs at their end, known peers learnt anew.
 - Alerts and dashboards of a release are made for the exporter of the same release. They work with older exporters as far
   as these have the metrics; update exporters first.
 
