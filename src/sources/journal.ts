@@ -10,6 +10,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { JournalFields, LogRecord } from "../model/record.ts";
 import type { Batch, Position, Source, SourceStart, SourceStatus } from "../model/source.ts";
 import { type JournalEntry, JournalExport } from "./journal-export.ts";
+import { entryNumber, vacuumedBetween } from "./journal-vacuum.ts";
 
 /** Which journal is read: this host's unless told otherwise. */
 export interface JournalPlace {
@@ -27,6 +28,9 @@ export interface JournalOptions extends SourceStart, JournalPlace {
 }
 
 const retryLimitMs = 60_000;
+const lateMs = 250;
+/** Entries of one file, at the least. */
+const wideGap = 100;
 /** sd_journal_get_cursor(3): `s=HEX;i=HEX;b=HEX;m=HEX;t=HEX;x=HEX`. */
 const cursorForm = /^(?:[a-z]=[0-9a-f]{1,32};){1,11}[a-z]=[0-9a-f]{1,32}$/;
 const messageLength = 8 * 1024;
@@ -140,6 +144,7 @@ class JournalSource implements Source {
   readonly #unplaced: boolean;
   #status: SourceStatus = { up: false, reason: "journalctl has not started yet" };
   #run: JournalctlRun | undefined;
+  #lookedMs = 0;
 
   constructor(options: JournalOptions) {
     this.#options = options;
@@ -189,9 +194,9 @@ class JournalSource implements Source {
           if (cursor === undefined) continue;
           const again = first && resumedAt !== undefined && sameEntry(cursor, resumedAt);
           if (first && resumedAt !== undefined && !again) {
-            lost++;
+            lost += Math.max(1, this.#vacuumed(resumedAt, cursor));
             this.#options.onWarning("journal: the entry read last is gone (vacuumed): those after it may be lost");
-          }
+          } else if (this.#cursor !== undefined && this.#isLate(entry)) lost += this.#vacuumed(this.#cursor, cursor);
           first = false;
           const record = again ? undefined : journalRecord(entry, this.#idents);
           // --since knows whole seconds only.
@@ -209,6 +214,21 @@ class JournalSource implements Source {
     } finally {
       run.end();
     }
+  }
+
+  /** Vacuuming takes what is old: who reads what was just written misses nothing. */
+  #isLate(entry: JournalEntry): boolean {
+    return this.#nowMs() - Number(entry.get("__REALTIME_TIMESTAMP")) / 1000 > lateMs;
+  }
+
+  /** Entries of any program that were vacuumed between these two. Small gaps are others' entries: seldom looked at. */
+  #vacuumed(before: string, cursor: string): number {
+    const [last, next] = [entryNumber(before), entryNumber(cursor)];
+    if (last === undefined || next === undefined || next.number <= last.number + 1) return 0;
+    const nowMs = this.#nowMs();
+    if (next.number - last.number < wideGap && nowMs - this.#lookedMs < lateMs) return 0;
+    this.#lookedMs = nowMs;
+    return this.#options.file === undefined ? vacuumedBetween(last, next, this.#options.directory) : 0;
   }
 
   #position(): Position {
