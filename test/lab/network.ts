@@ -5,7 +5,7 @@
  */
 import { debian } from "../../tools/debian.ts";
 import { type Lab as Namespaces, openLab, setInNamespace } from "../netns.ts";
-import { run } from "./command.ts";
+import { run, until } from "./command.ts";
 import type { Stage } from "./stage.ts";
 
 /** Segments on port 22 as nftables counts them: the second witness. */
@@ -75,6 +75,14 @@ export class Network {
   /** A shell command in one namespace. */
   in(where: "client" | "router" | "server", command: string): Promise<string> {
     return run("ip", ["netns", "exec", this.namespaces[where].name, "sh", "-c", command]);
+  }
+
+  /** Waits until so many connections to sshd stand. */
+  async connected(count: number): Promise<void> {
+    await until(`${count} connections`, async () => {
+      const lines = await this.in("server", "ss -Htn state established '( sport = :22 )'");
+      return lines.split("\n").filter(Boolean).length >= count;
+    });
   }
 
   /** Loads an nftables ruleset in one namespace. */

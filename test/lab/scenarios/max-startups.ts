@@ -8,11 +8,11 @@ export const maxStartups: Scenario = {
   title: "MaxStartups 4 is used up by connections that wait; known peers are dropped",
   core: true,
   page: "SshdConnectionThrottling",
-  async inject({ host, clients, knownPeers, strangers, release }) {
+  async inject({ host, network, clients, knownPeers, strangers, release }) {
     const penalties = release === "12" ? "" : "PerSourcePenalties no\n";
     await host.configure(`MaxStartups 4\nLoginGraceTime 20\n${penalties}`);
-    const waiting = clients.raw("half", strangers.slice(0, 4), 4, { holdMs: 12_000 });
-    await new Promise((resolve) => setTimeout(resolve, 1500));
+    const waiting = clients.raw("half", strangers.slice(0, 4), 4, { holdMs: 15_000 });
+    await network.connected(4);
     let dropped = 0;
     for (const peer of [...knownPeers, ...knownPeers]) {
       await pause();

@@ -5,10 +5,10 @@ export const perSourceMaxStartups: Scenario = {
   name: "per-source-max-startups",
   title: "PerSourceMaxStartups 2: a known peer with two waiting connections is dropped",
   page: "SshdConnectionThrottling",
-  async inject({ host, clients, knownPeers: [peer = ""] }) {
+  async inject({ host, network, clients, knownPeers: [peer = ""] }) {
     await host.configure("PerSourceMaxStartups 2\nLoginGraceTime 20\n");
-    const waiting = clients.raw("half", [peer], 2, { holdMs: 10_000 });
-    await new Promise((resolve) => setTimeout(resolve, 1500));
+    const waiting = clients.raw("half", [peer], 2, { holdMs: 12_000 });
+    await network.connected(2);
     let dropped = 0;
     for (let n = 0; n < 4; n++) {
       await pause();
