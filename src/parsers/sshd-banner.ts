@@ -149,7 +149,9 @@ function badIdentification({ rest, length, record }: Said): Event | undefined {
   if (from === -1) return length >= 320 ? ended(protocolError, {}) : undefined;
   const tail = rest.slice(from + 7);
   const peer = tail.includes(" ") ? readPeerAtEnd(tail, length) : readLastAddress(tail, record.journal !== undefined);
-  return peer && ended(protocolError, peer);
+  const said = rest.slice(0, from);
+  const detail = said === "" ? "empty_identification" : proxyHeader.test(said) ? "proxy_header" : protocolError.detail;
+  return peer && ended({ ...protocolError, detail }, peer);
 }
 
 /** `A to LA, pid = N⟦ (early)⟧`: the line is the listener's, the connection is process N's. */

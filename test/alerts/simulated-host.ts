@@ -92,6 +92,7 @@ const healthy: readonly Series[] = [
   own("known_peers_stuck_in_kex", 0),
   ...each("sessions_cut_idle_total", "timeout", ["50", "60", "240", "350", "600", "1200", "3600", "other"]),
   own("sshd_client_alive_interval_seconds", 0),
+  own("tcp_keepalive_time_seconds", 7200),
   ...["client", "client_timeout", "server_timeout"].map((ended_by) =>
     own("proxy_sessions_ended_total", 0, 0, { ended_by, stage: "data" }),
   ),

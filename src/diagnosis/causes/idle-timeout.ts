@@ -7,7 +7,11 @@ import { idleWitness } from "../observable.ts";
 const atKnownAges: Thresholds = Object.fromEntries(
   knownIdleSeconds.map((seconds) => [
     `at${seconds}`,
-    { value: 1, unit: `of them at ${seconds} s`, reason: `${productsWith(seconds)}.` },
+    {
+      value: 1,
+      unit: `of them at ${seconds} s, as ${productsWith(seconds)} do by default`,
+      reason: "docs/idle-timeouts.md has the sources.",
+    },
   ]),
 );
 
@@ -34,6 +38,7 @@ export const idleTimeout: Cause = {
       increase(series("sessions_cut_idle_total", { timeout: [String(seconds)] }), 60, ">=", `at${seconds}`),
     ),
     gauge(series("sshd_client_alive_interval_seconds"), "<", "silent"),
+    gauge(series("tcp_keepalive_time_seconds"), ">", "lateProbe"),
   ),
   thresholds: {
     ...atKnownAges,
@@ -41,6 +46,11 @@ export const idleTimeout: Cause = {
       value: 0.5,
       unit: "s is sshd's ClientAliveInterval: it sends nothing over an idle session",
       reason: "0 is sshd's default.",
+    },
+    lateProbe: {
+      value: 350,
+      unit: "s until the kernel's first keep-alive probe (net.ipv4.tcp_keepalive_time): too late for a cloud's firewall or balancer",
+      reason: "7200 is the kernel's default; 350 s is AWS's timeout, 240 s Azure's. A proxy counts no probes at all.",
     },
     cut: {
       value: 3,
