@@ -208,7 +208,7 @@ describe("a release", function () {
     it("lintian finds no error and nothing to warn of", async function () {
       const lintian = await debianOr(this, "lintian");
       const { stdout } = await run(lintian.path, ["--no-cfg", "--allow-root", "--fail-on", "error,warning", deb], {
-        env: perlIn(lintian, "usr/share/lintian"),
+        env: await perlIn(lintian, "usr/share/lintian"),
       });
       expect(stdout).to.equal("");
     });
@@ -333,8 +333,10 @@ function listening(child: ChildProcess): Promise<string> {
   });
 }
 
-/** Perl's modules are found by path. */
-function perlIn({ env, root }: Tool, data: string): Record<string, string | undefined> {
-  const libraries = ["usr/share/perl5", "usr/lib/x86_64-linux-gnu/perl5/5.36", `${data}/lib`];
-  return { ...env, LINTIAN_BASE: join(root, data), PERL5LIB: libraries.map((each) => join(root, each)).join(":") };
+/** Perl's modules are found by path: those of lintian, and compiled ones in usr/lib/TRIPLET/perl5/VERSION. */
+async function perlIn({ env, root }: Tool, data: string): Promise<Record<string, string | undefined>> {
+  const folders = await readdir(join(root, "usr/lib"), { recursive: true });
+  const compiled = folders.filter((each) => /^[\w-]+\/perl5\/[\d.]+$/.test(each)).map((each) => `usr/lib/${each}`);
+  const libraries = ["usr/share/perl5", `${data}/lib`, ...compiled].map((each) => join(root, each));
+  return { ...env, LINTIAN_BASE: join(root, data), PERL5LIB: libraries.join(":") };
 }
