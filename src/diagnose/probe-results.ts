@@ -96,10 +96,10 @@ const furtherShape = object({
 });
 
 /** Throws a ConfigError that names the file and the line. */
-export function readProbes(path: string): readonly OutsideLook[] {
-  const lines = contentOf(path)
-    .split("\n")
-    .flatMap((line, index) => (line.trim() === "" ? [] : [{ line, number: index + 1 }]));
+export const readProbes = (path: string): readonly OutsideLook[] => probesIn(contentOf(path), path);
+
+export function probesIn(content: string, path: string): readonly OutsideLook[] {
+  const lines = content.split("\n").flatMap((line, index) => (line.trim() === "" ? [] : [{ line, number: index + 1 }]));
   if (lines.length === 0) throw new ConfigError(`--probe: "${path}" is empty: probe --json writes one result a line`);
   if (lines.length > resultsLimit)
     throw new ConfigError(`--probe: "${path}" has ${lines.length} results, more than ${resultsLimit}`);
