@@ -47,12 +47,17 @@ const blockMs = 120_000;
 /** Within which a server has printed what the page shows. */
 const serverMs = 30_000;
 
+/** What the pages' commands and the sandbox itself start. */
+const needed = ["unshare", "bash", "ip", "ss", "curl", "openssl"];
+
 /** Undefined: commands can be run here. */
 export function whyNoSandbox(): string | undefined {
-  const { error, stderr, status } = spawnSync("unshare", [...unshare, "mount", "-t", "tmpfs", "tmpfs", "/var/log"], {
+  const missing = needed.filter((program) => spawnSync("sh", ["-c", `command -v ${program}`]).status !== 0);
+  if (missing.length > 0) return `needs ${missing.join(", ")}`;
+  const { stderr, status } = spawnSync("unshare", [...unshare, "mount", "-t", "tmpfs", "tmpfs", "/var/log"], {
     encoding: "utf8",
   });
-  return status === 0 ? undefined : `unshare: ${error?.message ?? stderr.trim()}`;
+  return status === 0 ? undefined : `needs root or user namespaces: ${stderr.trim()}`;
 }
 
 export class Sandbox {
