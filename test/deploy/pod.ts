@@ -51,7 +51,7 @@ export interface Node {
     readonly env: readonly string[];
   };
   readonly address: string;
-  /** Where the node's folder is on this machine. Throws for one that no volume may name. */
+  /** Where the node's folder is; for another volume, `volume:NAME`, where its folder or, with a subPath, its file is. */
   at(hostPath: string): string;
   /** The node's network namespace, as a path; undefined: this machine's. */
   readonly network?: string;
@@ -106,7 +106,7 @@ async function runtimeConfig(pod: PodSpec, container: Container, node: Node): Pr
   if (context.runAsNonRoot === true && user === 0) throw new Error(`${container.name}: runAsNonRoot, and runs as root`);
   if (context.capabilities?.drop?.[0] !== "ALL") throw new Error(`${container.name}: does not drop all capabilities`);
   const capabilities = (context.capabilities.add ?? []).map((name) => `CAP_${name}`);
-  const volumes = new Map(pod.volumes.map(({ name, hostPath }) => [name, hostPath?.path]));
+  const volumes = new Map(pod.volumes.map(({ name, hostPath }) => [name, hostPath?.path ?? `volume:${name}`]));
   const groups = [...(context.supplementalGroups ?? []), ...(context.fsGroup === undefined ? [] : [context.fsGroup])];
   const expand = (text: string): string => text.replaceAll("$(HOST_IP)", node.address);
   return {
@@ -132,7 +132,7 @@ async function runtimeConfig(pod: PodSpec, container: Container, node: Node): Pr
       { destination: "/sys", type: "sysfs", source: "sysfs", options: ["nosuid", "noexec", "nodev", "ro"] },
       ...container.volumeMounts.map((mount) => ({
         destination: mount.mountPath,
-        source: node.at(volumes.get(mount.name) ?? "emptyDir"),
+        source: node.at(volumes.get(mount.name) ?? ""),
         type: "bind",
         options: [
           "rbind",

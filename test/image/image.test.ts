@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, chown, mkdir, mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { chmod, chown, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { get } from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -162,17 +162,15 @@ describe("the image", function () {
       const { helm } = await kubernetesToolsOr(this);
       port = await freePort();
       const values = [`port=${port}`, "tcpTrace.enabled=false", "extraArgs={--source.from-beginning,--no-source.kmsg}"];
-      const objects = objectsOf(
-        await rendered(
-          helm,
-          values.flatMap((value) => ["--set", value]),
-        ),
-      );
+      const flags = [...values.flatMap((value) => ["--set", value]), "--set-json", 'config={"log.format":"json"}'];
+      const objects = objectsOf(await rendered(helm, flags));
       pod = (objects.find(({ kind }) => kind === "DaemonSet") as unknown as DaemonSet).spec.template.spec;
       const top = join(folder, "node");
       const machine = "ffad94139a794ef99093e805b4f0b0cb";
       for (const path of [`var/log/journal/${machine}`, "run/log", "state"])
         await mkdir(join(top, path), { recursive: true });
+      const config = objects.find(({ kind }) => kind === "ConfigMap") as unknown as { data: Record<string, string> };
+      await writeFile(join(top, "config.yaml"), config.data["config.yaml"] ?? "");
       const { path, env } = await debianOr(this, "systemd-journal-remote");
       const journal = join(top, `var/log/journal/${machine}/system.journal`);
       await run(path, ["-o", journal, "test/fixtures/journal/incidents.export"], { env });
@@ -186,6 +184,7 @@ describe("the image", function () {
         folder: join(folder, "pod"),
         at: (hostPath) => {
           if (own.includes(hostPath)) return join(top, hostPath);
+          if (hostPath === "volume:config") return join(top, "config.yaml");
           return hostPath === "/var/lib/ssh-reset-exporter" ? join(top, "state") : hostPath;
         },
       };
@@ -258,6 +257,8 @@ describe("the image", function () {
       const crashes = /sshreset_sshd_stops_total\{reason="crash"\} ([1-9]\d*)/;
       const page = await metricsWith(crashes);
       const counted = crashes.exec(page)?.[1];
+      // As its ConfigMap asks.
+      expect(said).to.match(/^\{.*"msg":"listening"/m);
       expect(page)
         .to.match(/source_up\{source="journal"\} 1/)
         .and.match(/sshreset_state_commit_success 1/);
