@@ -8,7 +8,7 @@ import { freshState, pidOf } from "./exporter.ts";
 import { memoryMb } from "./process-tree.ts";
 import type { Bench, Row } from "./rows.ts";
 
-interface Bounds {
+export interface Bounds {
   readonly peakMb: number;
   readonly series: number;
   readonly sliceMs: number;
@@ -18,7 +18,7 @@ interface Bounds {
 type Values = ReadonlyMap<string, number>;
 
 /** `fill` writes the log once the exporter runs; it is scraped every 250 ms until `done`. */
-async function measure(
+export async function measure(
   folder: string,
   fill: (log: string) => void,
   done: (values: Values) => boolean,
@@ -31,7 +31,7 @@ async function measure(
   const exporter = await startExporter(
     [
       `--state.directory=${freshState(folder)}`,
-      `--source.logfile=${log}`,
+      ...(args.some((arg) => arg.startsWith("--source.journal")) ? [] : [`--source.logfile=${log}`]),
       "--source.from-beginning",
       "--no-source.kmsg",
       "--no-source.tcp-trace",
@@ -41,6 +41,8 @@ async function measure(
   );
   try {
     await delay(2_500);
+    await exporter.values();
+    exporter.child.kill("SIGUSR2");
     fill(log);
     let series = 0;
     let slowestScrapeMs = 0;
@@ -63,16 +65,20 @@ async function measure(
 
 const lagOver = (values: Values): boolean => values.get('sshreset_source_lag_bytes{source="logfile"}') === 0;
 
+export function boundsRow(work: string, { peakMb, series, sliceMs, slowestScrapeMs }: Bounds): Row {
+  return {
+    work,
+    must: "<= 120 MB; slices <= 20 ms",
+    aim: "<= 90 MB",
+    measured: `${peakMb.toFixed(0)} MB; slices ${sliceMs.toFixed(0)} ms; ${series} series; slowest scrape ${slowestScrapeMs.toFixed(0)} ms`,
+  };
+}
+
 export const bounded: Bench = async (folder, say) => {
   const rows: Row[] = [];
-  const add = (work: string, { peakMb, series, sliceMs, slowestScrapeMs }: Bounds): void => {
+  const add = (work: string, bounds: Bounds): void => {
     say(work);
-    rows.push({
-      work,
-      must: "<= 120 MB; slices <= 20 ms",
-      aim: "<= 90 MB",
-      measured: `${peakMb.toFixed(0)} MB; slices ${sliceMs.toFixed(0)} ms; ${series} series; slowest scrape ${slowestScrapeMs.toFixed(0)} ms`,
-    });
+    rows.push(boundsRow(work, bounds));
   };
 
   const flood = join(folder, "flood.log");

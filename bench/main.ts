@@ -9,7 +9,9 @@ import { cpus, release } from "node:os";
 import { parseArgs } from "node:util";
 import { debian } from "../tools/debian.ts";
 import { bounded } from "./bounded.ts";
+import { kernelEvidence } from "./kernel-evidence.ts";
 import { lossless } from "./lossless.ts";
+import { rates } from "./rates.ts";
 import { readAuthLog, readJournal, readManyPeers } from "./reading.ts";
 import { type Bench, inFolder, type Row } from "./rows.ts";
 import { followLog, scrape, seen, startAndIdle } from "./running.ts";
@@ -23,8 +25,10 @@ const benches: Readonly<Record<string, Bench>> = {
   scrape,
   start: startAndIdle,
   seen,
+  kernel: kernelEvidence,
   lossless,
   bounded,
+  rates,
   soak: soakBench,
 };
 

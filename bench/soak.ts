@@ -47,11 +47,11 @@ export async function soak(
 ): Promise<SoakResult> {
   const log = join(folder, "auth.log");
   let fd = openSync(log, "a");
-  const exporter = await startExporter([
-    `--state.directory=${folder}`,
-    `--source.logfile=${log}`,
-    "--source.from-beginning",
-  ]);
+  const exporter = await startExporter(
+    [`--state.directory=${folder}`, `--source.logfile=${log}`, "--source.from-beginning"],
+    // As the unit and the image have it.
+    { MALLOC_ARENA_MAX: "1" },
+  );
   const pid = exporter.child.pid ?? 0;
   const random = randomFrom(1);
   const truth = { failed: 0, accepted: 0 };

@@ -149,12 +149,20 @@ export interface FollowOptions {
   readonly linesPerSecond: number;
   readonly seconds: number;
   readonly mtail: Tool;
+  /** All three stand still for four seconds of every six, and five old files are kept. */
+  readonly starved?: boolean;
 }
 
-export async function follow({ disturb, linesPerSecond, seconds, mtail }: FollowOptions): Promise<Outcome> {
+export async function follow({
+  disturb,
+  linesPerSecond,
+  seconds,
+  mtail,
+  starved = false,
+}: FollowOptions): Promise<Outcome> {
   const folder = mkdtempSync(join(tmpdir(), "lossless-"));
   mkdirSync(join(folder, "logs"));
-  const log = new Log(join(folder, "logs", "auth.log"));
+  const log = new Log(join(folder, "logs", "auth.log"), starved ? 5 : undefined);
   const ends: (() => unknown)[] = [() => rmSync(folder, { recursive: true })];
   try {
     const exporter = await startFollowing(folder, log.path);
@@ -175,15 +183,24 @@ export async function follow({ disturb, linesPerSecond, seconds, mtail }: Follow
     });
     const beforeMtail = log.written - (await reference.lines());
 
+    const readers = [exporter.child, tail.child, reference.child];
+    let standing = false;
+    const stand = (still: boolean): void => {
+      if (still !== standing) for (const child of readers) child.kill(still ? "SIGSTOP" : "SIGCONT");
+      standing = still;
+    };
+    ends.push(() => stand(false));
     const startMs = Date.now();
     let due = 0;
     for (let elapsedMs = 0; elapsedMs < seconds * 1000; elapsedMs = Date.now() - startMs) {
       const wanted = Math.floor((elapsedMs / 1000) * linesPerSecond);
       log.write(Math.min(wanted - due, linesPerSecond));
       due = wanted;
+      if (starved) stand(elapsedMs % 6_000 > 2_000);
       await disturb(log, elapsedMs);
       await delay(20);
     }
+    stand(false);
     const values = await settled(exporter);
     return {
       written: log.written,

@@ -1,0 +1,83 @@
+/** Records faster than they can be read: a log file at a million lines a second for a minute, the journal as fast as journald writes. */
+import { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { boundsRow, measure } from "./bounded.ts";
+import { liveLines } from "./corpus.ts";
+import { PrivateJournald } from "./private-journald.ts";
+import type { Bench, Row } from "./rows.ts";
+
+const linesPerSecond = 1_000_000;
+const fileSeconds = 60;
+const journalSeconds = 20;
+
+export const rates: Bench = async (folder, say) => {
+  const rows: Row[] = [await fileRow(folder)];
+  say("log file");
+  if (process.getuid?.() !== 0) return rows;
+  rows.push(await journalRow(folder));
+  return rows;
+};
+
+/** In memory, where there is room: it is 6 GB. */
+async function fileRow(folder: string): Promise<Row> {
+  const place = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : folder, "bench-rates-"));
+  try {
+    let written = 0;
+    let over = false;
+    const fill = async (log: string): Promise<void> => {
+      const next = liveLines(8);
+      const blocks = Array.from({ length: 8 }, () => Buffer.from(next(20_000).text));
+      const fd = openSync(log, "a");
+      const startMs = Date.now();
+      for (let elapsedMs = 0; elapsedMs < fileSeconds * 1000; elapsedMs = Date.now() - startMs) {
+        while (written < (elapsedMs / 1000) * linesPerSecond) {
+          writeSync(fd, blocks[(written / 20_000) % blocks.length] as Buffer);
+          written += 20_000;
+        }
+        await delay(10);
+      }
+      closeSync(fd);
+      over = true;
+    };
+    let read = 0;
+    const bounds = await measure(
+      place,
+      (log) => void fill(log),
+      (values) => {
+        read = values.get('sshreset_source_records_total{source="logfile"}') ?? 0;
+        return over;
+      },
+    );
+    return boundsRow(
+      `${(written / fileSeconds / 1e6).toFixed(1)} M lines a second for a minute (${((100 * read) / written).toFixed(0)} % read by then, none lost)`,
+      bounds,
+    );
+  } finally {
+    rmSync(place, { recursive: true });
+  }
+}
+
+async function journalRow(folder: string): Promise<Row> {
+  const journald = new PrivateJournald(join(folder, "journald"));
+  try {
+    await journald.open();
+    let over = false;
+    let perSecond = 0;
+    const fill = async (): Promise<void> => {
+      const startMs = Date.now();
+      while (Date.now() - startMs < journalSeconds * 1000) await journald.write(1_000);
+      perSecond = journald.written / ((Date.now() - startMs) / 1000);
+      over = true;
+    };
+    const bounds = await measure(
+      folder,
+      () => void fill(),
+      (values) => over && values.get("sshreset_authentication_failures_total") === journald.written,
+      `--source.journal.directory=${journald.journal}`,
+    );
+    return boundsRow(`the journal as fast as journald writes it, ${Math.round(perSecond)} records a second`, bounds);
+  } finally {
+    await journald.close();
+  }
+}
