@@ -1,7 +1,7 @@
 /**
- * Faults as a host shows them to the built exporter: log lines (from real captures) and files below /proc of a fixture
- * host. Not here, because no file can show them: sockets (mtu_blackhole, idle_timeout), nftables (middlebox_reset), and
- * cloud_limit.
+ * Faults as a host shows them to the built exporter: log lines (from real captures), a proxy's log, a cloud's flow logs and
+ * files below /proc of a fixture host. Not here, because no file can show them: sockets (mtu_blackhole) and nftables
+ * (middlebox_reset).
  */
 import { appendFileSync, cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -14,13 +14,18 @@ const peers = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"];
 export class FixtureHost {
   readonly #root: string;
   readonly #log: string;
+  readonly #proxyLog: string;
+  readonly #flowLogs: string;
   #pid = 1000;
 
   constructor(folder: string) {
     this.#root = join(folder, "host");
     this.#log = join(folder, "auth.log");
     cpSync(healthy, this.#root, { recursive: true });
-    writeFileSync(this.#log, "");
+    this.#proxyLog = join(folder, "haproxy.log");
+    this.#flowLogs = join(folder, "flow-logs");
+    mkdirSync(this.#flowLogs);
+    for (const path of [this.#log, this.#proxyLog]) writeFileSync(path, "");
   }
 
   start(folder: string): Promise<ExporterProcess> {
@@ -31,6 +36,8 @@ export class FixtureHost {
     ].map(([name, path]) => `--path.${name}=${this.#root}${path}`);
     const sources = [
       `--source.logfile=${this.#log}`,
+      `--source.haproxy-log=${this.#proxyLog}`,
+      `--source.flow-log=${this.#flowLogs}`,
       "--no-source.kmsg",
       "--no-source.tcp-trace",
       "--path.tracefs=/nonexistent",
@@ -42,6 +49,30 @@ export class FixtureHost {
   say(ident: string, message: string, pid = 812): void {
     const who = ident === "kernel" ? "kernel" : `${ident}[${pid}]`;
     appendFileSync(this.#log, `${new Date().toISOString().replace("Z", "000+00:00")} db1 ${who}: ${message}\n`);
+  }
+
+  /** haproxy, on this host or elsewhere. */
+  proxySays(message: string): void {
+    const time = new Date().toISOString().replace("Z", "000+00:00");
+    appendFileSync(this.#proxyLog, `${time} lb1 haproxy[25742]: ${message}\n`);
+  }
+
+  /** Version 2 in its default order. */
+  cloudRejects(count: number): void {
+    const now = Math.floor(Date.now() / 1000);
+    const line = `2 123456789010 eni-1 ${peers[0]} 10.0.0.1 20641 22 6 3 180 ${now - 60} ${now} REJECT OK\n`;
+    writeFileSync(join(this.#flowLogs, "vpc.log"), line.repeat(count));
+  }
+
+  /** A balancer that everybody logs in through has begun to send the PROXY protocol's header. */
+  proxyHeaders(count: number): void {
+    for (let n = 0; n < count; n++) {
+      this.#pid += 1;
+      const said = "PROXY TCP4 198.51.100.7 10.0.0.1 56324 22";
+      const start = "kex_exchange_identification: client sent invalid protocol identifier";
+      this.say("sshd", `error: ${start} "${said}"`, this.#pid);
+      this.say("sshd", `banner exchange: Connection from ${peers[1]} port ${40_000 + n}: invalid format`, this.#pid);
+    }
   }
 
   write(path: string, text: string): void {
@@ -99,6 +130,8 @@ export interface ExporterFault {
   /** Each second while it lasts. */
   readonly again?: (host: FixtureHost, second: number) => void;
   readonly heal?: (host: FixtureHost) => void;
+  /** Its window is longer than it is watched. */
+  readonly lasts?: true;
 }
 
 export const exporterFaults: readonly ExporterFault[] = [
@@ -177,6 +210,26 @@ export const exporterFaults: readonly ExporterFault[] = [
     inject: (host) => {
       host.say("sshd", "error: beginning MaxStartups throttling");
       host.say("sshd", "drop connection #10 from [192.0.2.3]:59950 on [10.0.0.1]:22 past MaxStartups");
+    },
+  },
+  {
+    cause: "idle_timeout",
+    inject: (host) => {
+      for (let port = 55_174; port < 55_177; port++)
+        host.proxySays(`198.51.100.7:${port} [22/Nov/2026:20:20:24.928] ssh ssh/one 1/0/50002 3214 cD 1/1/0/0/0 0/0`);
+    },
+    lasts: true,
+  },
+  { cause: "proxy_protocol", inject: (host) => host.proxyHeaders(3) },
+  { cause: "cloud_limit", inject: (host) => host.cloudRejects(3) },
+  {
+    cause: "balancer_throttled",
+    inject: (host) => {
+      host.say(
+        "sshd",
+        "drop connection #0 from [203.0.113.9]:53885 on [10.0.0.1]:22 penalty: connections without attempting authentication",
+      );
+      host.proxySays('Server ssh/one is DOWN, reason: Layer4 connection problem, info: "Connection reset by peer"');
     },
   },
   { cause: "login_timeout", inject: (host) => host.loginsTimeOut(3) },

@@ -87,12 +87,12 @@ function singles(): Trial[] {
 
 /** known_peers_reset remembers ten real minutes: the symptom does not end here; the replay shows its end. */
 function throughExporter(): Trial[] {
-  return exporterFaults.map(({ cause }) => ({
+  return exporterFaults.map(({ cause, lasts = false }) => ({
     name: cause,
     changes: [],
     pages: catalogue.find(({ id }) => id === cause)?.severity === "info" ? [] : [cause],
     until: faultAt + 1700,
-    endless: cause === "peer_reset",
+    endless: lasts || cause === "peer_reset",
   }));
 }
 
