@@ -79,9 +79,9 @@ export class Lane {
     for (let scenario = queue.shift(); scenario !== undefined; scenario = queue.shift()) {
       const { name, title, alone } = scenario;
       const next = scenario;
-      const row = await turns.take(alone !== undefined, () => {
+      const row = await turns.take(alone?.kind, (healed) => {
         say(`${name}: ${title}`);
-        return runScenario(next, this.#bench, { commit, recordings });
+        return runScenario(next, this.#bench, { commit, recordings, healed });
       });
       report(row, say);
       done(row);

@@ -7,6 +7,7 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { catalogue } from "../../src/diagnosis/catalogue.ts";
 import { selectors } from "../../src/diagnosis/condition.ts";
 import { Symptom } from "../../src/diagnosis/unexplained.ts";
@@ -74,8 +75,9 @@ export class Recording {
     const head: Head = { scenario: this.#name.replace(/-\d+$/, ""), release, page, knownPeers, counts };
     const lines = [head, ...(await this.#readings()), ...records].map((line) => JSON.stringify(line));
     const text = `${lines.join("\n")}\n`;
-    if (text.length > limitBytes) throw new Error(`${text.length} bytes are too many for a fixture`);
-    writeFileSync(join(this.#folder, `${this.#name}.jsonl`), text);
+    // Five hundred strangers are more than a fixture may hold.
+    if (text.length <= limitBytes) writeFileSync(join(this.#folder, `${this.#name}.jsonl`), text);
+    else writeFileSync(join(this.#folder, `${this.#name}.jsonl.gz`), gzipSync(text));
     this.#write("metrics.prom", (await monitoring.get("exporter", "/metrics")).body);
     this.#write("auth.log", (await host.attempt("cat /var/log/auth.log")).stdout);
     this.#write("kmsg.txt", (await host.attempt(`journalctl -k --no-pager -o short-precise ${since}`)).stdout);

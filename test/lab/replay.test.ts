@@ -4,6 +4,7 @@
  * The lab divides the rules' waiting times; here they are the shipped ones, so the last state is held until they are over.
  */
 import { readdirSync, readFileSync, statSync } from "node:fs";
+import { gunzipSync } from "node:zlib";
 import { expect } from "chai";
 import { catalogue } from "../../src/diagnosis/catalogue.ts";
 import { symptom } from "../../src/diagnosis/symptom.ts";
@@ -89,11 +90,11 @@ function count(ledger: Ledger, nowMs: number, metric: string, labels: Readonly<R
 }
 
 describe("recordings of the lab", () => {
-  const files = readdirSync(folder).filter((name) => name.endsWith(".jsonl"));
+  const files = readdirSync(folder).filter((name) => /\.jsonl(?:\.gz)?$/.test(name));
 
   it("are there, of logs, of kernel events and of what collectors saw", () => {
     expect(files.length).to.be.at.least(30);
-    const pages = new Set(files.map((file) => (JSON.parse(firstLine(file)) as Head).page));
+    const pages = new Set(files.map((file) => (JSON.parse(linesOf(file)[0] ?? "") as Head).page));
     expect([...pages]).to.include.members([
       "SshdOomKilled",
       "SshResetMtuBlackhole",
@@ -107,7 +108,7 @@ describe("recordings of the lab", () => {
   });
 
   for (const file of files) {
-    const [first = "", ...rest] = readFileSync(new URL(file, folder), "utf8").trim().split("\n");
+    const [first = "", ...rest] = linesOf(file);
     const head = JSON.parse(first) as Head;
     const lines = rest.map((line) => JSON.parse(line) as Readings | LogRecord);
     const readings = lines.filter((line): line is Readings => "samples" in line);
@@ -136,7 +137,10 @@ describe("recordings of the lab", () => {
   }
 });
 
-const firstLine = (file: string): string => readFileSync(new URL(file, folder), "utf8").split("\n", 1)[0] ?? "";
+function linesOf(file: string): string[] {
+  const bytes = readFileSync(new URL(file, folder));
+  return (file.endsWith(".gz") ? gunzipSync(bytes) : bytes).toString().trim().split("\n");
+}
 
 /** Told from records; the rest are collectors' and sources' own counts. */
 const isTold = (ledger: Ledger, nowMs: number, metric: string): boolean =>

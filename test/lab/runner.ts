@@ -46,6 +46,8 @@ export interface EvidenceRow {
 
 export interface RunOptions {
   readonly commit: string;
+  /** Told when the fault is over, and only its resolved page is waited for. */
+  readonly healed: () => void;
   /** Where recordings go, if anywhere. */
   readonly recordings: { readonly folder: string; readonly tap: TraceTap } | undefined;
 }
@@ -54,7 +56,11 @@ const evidenceDeadlineMs = 30_000;
 const resolvedDeadlineSeconds = 120;
 
 /** `recordings`: a folder to save what the scenario left in. */
-export async function runScenario(scenario: Scenario, bench: Bench, { commit, recordings }: RunOptions): Promise<Row> {
+export async function runScenario(
+  scenario: Scenario,
+  bench: Bench,
+  { commit, recordings, healed }: RunOptions,
+): Promise<Row> {
   const startedMs = Date.now();
   const { exporter, monitoring, host, network, clients, knownPeers, release } = bench;
   const instance = `${scenario.name}-${release}`;
@@ -119,6 +125,7 @@ export async function runScenario(scenario: Scenario, bench: Bench, { commit, re
       problems.push(`more resets counted than there were: ${JSON.stringify(resets)}`);
     await scenario.heal?.(bench);
     clients.closeSessions();
+    healed();
     await clients.login(knownPeers.slice(0, 2));
     if (scenario.page !== undefined && firing().includes(scenario.page)) {
       const { page } = scenario;

@@ -56,8 +56,8 @@ export interface Scenario {
   readonly title: string;
   /** Only there; default both. */
   readonly releases?: readonly Release[];
-  /** Reads or writes what all hosts of this machine share: nothing runs beside it. The reason. */
-  readonly alone?: string;
+  /** Reads or writes what all hosts of this machine share: until it is healed nothing runs beside it. */
+  readonly alone?: { readonly kind: string; readonly why: string };
   /** About, where it is more than one. */
   readonly takesMinutes?: number;
   /** Part of CI's core. */

@@ -1,27 +1,54 @@
-/** Who runs beside whom: scenarios of several hosts at once, and some with the machine's kernel to themselves. */
-export class Turns {
-  readonly #running = new Set<Promise<unknown>>();
-  /** Resolves when the one that asked last may run. */
-  #admitted: Promise<void> = Promise.resolve();
+/**
+ * Who runs beside whom. Scenarios of several hosts run at once; some need what the machine's kernel has only once, until
+ * they are healed. While these wait for their page to resolve, only others of the same kind must not begin.
+ */
 
-  /** In the order in which they ask: one that runs alone begins when all before it have ended, and none begins meanwhile. */
-  async take<T>(alone: boolean, work: () => Promise<T>): Promise<T> {
-    const admitted = this.#admitted.then(async () => {
-      if (alone) await Promise.allSettled(this.#running);
+interface Waiting {
+  readonly kind: string | undefined;
+  begin(): void;
+}
+
+export class Turns {
+  /** In the order in which they asked. */
+  #waiting: Waiting[] = [];
+  #together = 0;
+  #alone = false;
+  readonly #kinds = new Set<string>();
+
+  /** `kind`: what it needs alone; undefined: it runs beside others. `work` may call `healed` when it needs it no longer. */
+  async take<T>(kind: string | undefined, work: (healed: () => void) => Promise<T>): Promise<T> {
+    await new Promise<void>((begin) => {
+      this.#waiting.push({ kind, begin });
+      this.#admit();
     });
-    const running = admitted.then(() => {
-      const done = work();
-      this.#running.add(done);
-      const forget = (): void => void this.#running.delete(done);
-      done.then(forget, forget);
-      return done;
-    });
-    this.#admitted = alone
-      ? running.then(
-          () => undefined,
-          () => undefined,
-        )
-      : admitted;
-    return running;
+    let mine = kind !== undefined;
+    const healed = (): void => {
+      if (mine) this.#alone = false;
+      mine = false;
+      this.#admit();
+    };
+    try {
+      return await work(healed);
+    } finally {
+      if (kind === undefined) this.#together--;
+      else this.#kinds.delete(kind);
+      healed();
+    }
+  }
+
+  #admit(): void {
+    for (const next of [...this.#waiting]) {
+      const { kind } = next;
+      const first = this.#waiting.find((each) => each.kind !== undefined);
+      const overtakes = first !== undefined && this.#waiting.indexOf(first) < this.#waiting.indexOf(next);
+      if (this.#alone || (kind === undefined ? overtakes : this.#together > 0 || this.#kinds.has(kind))) continue;
+      this.#waiting = this.#waiting.filter((each) => each !== next);
+      if (kind === undefined) this.#together++;
+      else {
+        this.#alone = true;
+        this.#kinds.add(kind);
+      }
+      next.begin();
+    }
   }
 }

@@ -5,10 +5,12 @@ import { debian } from "../../../tools/debian.ts";
 import { run } from "../command.ts";
 import { type Bench, exactly, type Scenario, stands } from "../scenario.ts";
 
+const alone = { kind: "conntrack", why: "it fills the kernel's table, and takes both CPUs for it" };
+
 export const conntrackFull: Scenario = {
   name: "conntrack-full",
   title: "the server's connection-tracking table is filled with other connections",
-  alone: "it fills the kernel's table, and takes both CPUs for it",
+  alone,
   page: "SshResetConntrackFull",
   pageDeadlineSeconds: 60,
   async inject(bench) {
@@ -31,7 +33,7 @@ export const conntrackFull: Scenario = {
 export const conntrackFullRouter: Scenario = {
   name: "conntrack-full-router",
   title: "the router's table is full: new connections never reach this server, which cannot know",
-  alone: "it fills the kernel's table, and takes both CPUs for it",
+  alone,
   page: undefined,
   async inject(bench) {
     await track(bench, "router");

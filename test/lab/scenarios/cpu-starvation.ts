@@ -1,6 +1,6 @@
 import { type Bench, type Evidence, exactly, type Scenario } from "../scenario.ts";
 
-const alone = "load is the machine's, not a host's";
+const alone = { kind: "cpu", why: "load is the machine's, not a host's" };
 
 /** Many tasks want the CPUs, sshd's unit gets a hundredth of one: how many logins of known peers then fail. */
 async function starve({ host, clients, knownPeers }: Bench): Promise<number> {

@@ -1,7 +1,7 @@
 import { exactly, type Scenario } from "../scenario.ts";
 
 /** Why no other scenario runs beside an OOM kill. */
-export const oomAlone = "every host of this machine sees the kernel's lines about OOM kills";
+export const oomAlone = { kind: "oom", why: "every host of this machine sees the kernel's lines about OOM kills" };
 
 export const oomSshd: Scenario = {
   name: "oom-sshd",

@@ -4,7 +4,7 @@ import type { Scenario } from "../scenario.ts";
 export const tasksMax: Scenario = {
   name: "tasks-max",
   title: "TasksMax of ssh.service is used up: sshd cannot fork",
-  alone: "every host of this machine sees the kernel's lines about rejected forks",
+  alone: { kind: "pids", why: "every host of this machine sees the kernel's lines about rejected forks" },
   page: "SshdProcessLimit",
   async inject({ host, clients, knownPeers }) {
     await host.run("systemctl set-property --runtime ssh.service TasksMax=3");
