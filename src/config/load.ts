@@ -220,6 +220,9 @@ function checkTogether(settings: Settings): void {
       if (isIP(address) === 0) throw new ConfigError(`--${name}: "${address}" is no IP address`);
     }
   }
+  const proxyLogs = settings["source.haproxy-log"];
+  if (proxyLogs.includes("journal") && proxyLogs.length > 1)
+    throw new ConfigError("--source.haproxy-log=journal and a file of it would be counted twice: give one of them");
   if (settings["source.journal.directory"] !== undefined && settings["source.journal.file"] !== undefined) {
     throw new ConfigError("--source.journal.directory and --source.journal.file exclude each other");
   }

@@ -95,7 +95,8 @@ export const options = {
     default: [],
     placeholder: "PATH",
     group: "Sources",
-    summary: "Follow haproxy's own log (option tcplog), as /var/log/haproxy.log: who ended the sessions. Repeatable.",
+    summary:
+      "Follow haproxy's own log (option tcplog), as /var/log/haproxy.log, or the word journal: who ended the sessions. Repeatable.",
   },
   "source.haproxy-backend": {
     type: "texts",

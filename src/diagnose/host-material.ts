@@ -2,6 +2,7 @@
 import { findSshdPorts } from "../collectors/sshd-process.ts";
 import { ConfigError } from "../config/error.ts";
 import type { Config } from "../config/options.ts";
+import { journalOf } from "../exporter/open-sources.ts";
 import { stateDirectory } from "../exporter/state-directory.ts";
 import { isTrusted, parse } from "../parsers/index.ts";
 import { offeredSources } from "../sources/offer.ts";
@@ -40,7 +41,11 @@ export function hostMaterial(
     signal: new AbortController().signal,
     onProgress,
     flowLogs: { paths: config["source.flow-log"], ports: () => portsOf(config) },
-    haproxy: { paths: config["source.haproxy-log"], backends: config["source.haproxy-backend"] },
+    haproxy: {
+      paths: config["source.haproxy-log"],
+      backends: config["source.haproxy-backend"],
+      journal: journalOf(config),
+    },
   });
   const notes: string[] = [];
   let unmatched = 0;

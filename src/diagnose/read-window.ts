@@ -8,7 +8,7 @@ import type { Missing } from "../model/collector.ts";
 import type { LogRecord, SourceName } from "../model/record.ts";
 import { idents } from "../parsers/index.ts";
 import { flowsOfWindow } from "../sources/flow-log.ts";
-import { haproxyRecords } from "../sources/haproxy.ts";
+import { type HaproxyOptions, haproxyRecords, journalWord } from "../sources/haproxy.ts";
 import {
   JournalctlRun,
   type JournalPlace,
@@ -45,7 +45,7 @@ export interface ReadOptions {
   readonly onProgress?: (bytes: number, timeMs: number | undefined) => void;
   /** A cloud's flow logs, and sshd's ports. */
   readonly flowLogs?: { readonly paths: readonly string[]; readonly ports: () => Promise<readonly number[]> };
-  readonly haproxy?: { readonly paths: readonly string[]; readonly backends: readonly string[] };
+  readonly haproxy?: Pick<HaproxyOptions, "paths" | "backends" | "journal">;
   /** The program, `journalctl` unless told otherwise. */
   readonly journalctl?: string;
 }
@@ -100,8 +100,11 @@ export function readWindow(options: ReadOptions): Reading {
         const onUnreadable = (reason: string) => {
           input.missing = { reason, grant: logGrant };
         };
-        for await (const records of logWindow({ ...window, path, idents: ["haproxy"], onBytes, onUnreadable }))
-          yield ofBackends(records);
+        const all =
+          path === journalWord
+            ? fromJournal(options.haproxy?.journal ?? {}, ["haproxy"], options, input, onBytes)
+            : logWindow({ ...window, path, idents: ["haproxy"], onBytes, onUnreadable });
+        for await (const records of all) yield ofBackends(records);
       },
     });
   }

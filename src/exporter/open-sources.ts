@@ -131,10 +131,16 @@ export function openSources({ selection, names }: SourcePlan, needs: SourceNeeds
   }
   if (names.includes("haproxy")) {
     const { "source.haproxy-log": paths, "source.haproxy-backend": backends } = config;
-    const options = { ...start("haproxy", []), paths, backends };
+    const options = { ...start("haproxy", []), paths, backends, journal: journalOf(config) };
     sources.push(regularFiles("--source.haproxy-log", () => createHaproxySource(options)));
   }
   return sources;
+}
+
+/** The journal that is named, whether sshd is read from it or not. */
+export function journalOf(config: Config): JournalPlace {
+  const { "source.journal.directory": directory, "source.journal.file": file } = config;
+  return { ...(directory !== undefined && { directory }), ...(file !== undefined && { file }) };
 }
 
 /** Where this selection's journal is, for journalctl. */

@@ -13,7 +13,9 @@ export function isTrusted(record: LogRecord): boolean {
   const { source, ident, journal } = record;
   const traced = ident.startsWith("tcp_");
   if (source === "tcp_trace" || traced) return source === "tcp_trace" && traced;
-  for (const own of ["flow_log", "haproxy"]) if (source === own || ident === own) return source === ident;
+  if (source === "flow_log" || ident === "flow_log") return source === ident;
+  if (source === "haproxy" || ident === "haproxy")
+    return source === ident && (journal === undefined || wroteBy(journal.trusted, ["haproxy"]));
   if (source === "kmsg") return ident === "kernel";
   if (journal === undefined) return true;
   const { trusted } = journal;
@@ -72,7 +74,8 @@ function inLoginScope({ unit, cgroup }: JournalFields["trusted"]): boolean {
  */
 export function withinRights(event: Event, { ident, pid, journal }: LogRecord): boolean {
   if (ident === "systemd") return (journal?.trusted.pid ?? pid) <= 1;
-  if (journal === undefined || ident === "kernel" || journal.trusted.uid === 0) return true;
+  // haproxy gives up root once it listens.
+  if (journal === undefined || ident === "kernel" || ident === "haproxy" || journal.trusted.uid === 0) return true;
   return event.kind === "sshd.ended" && (event.phase === undefined || event.phase === "session");
 }
 

@@ -1,31 +1,42 @@
 /**
- * The `haproxy` source: haproxy's own log files, followed as any log file is (logfile.ts), and of them the lines of the
- * backends that lead to sshd. haproxy logs to syslog; Debian's package has rsyslog write /var/log/haproxy.log.
- * Source: haproxy doc/configuration.txt, 8.2.2 "TCP log format".
+ * The `haproxy` source: haproxy's own log, from its files, followed as any log file is (logfile.ts), or from the journal; and
+ * of it the lines of the backends that lead to sshd. haproxy logs to syslog: Debian's package has rsyslog write
+ * /var/log/haproxy.log; without rsyslog the journal has it. Source: haproxy doc/configuration.txt, 8.2.2 "TCP log format".
  */
 import type { LogRecord } from "../model/record.ts";
-import type { Batch, Source } from "../model/source.ts";
-import { createLogfileSource, type LogfileOptions } from "./logfile.ts";
+import type { Batch, Source, SourceStart } from "../model/source.ts";
+import { createJournalSource, type JournalPlace } from "./journal.ts";
+import { createLogfileSource } from "./logfile.ts";
 
-export interface HaproxyOptions extends Omit<LogfileOptions, "idents" | "identsByPath"> {
+/** Instead of a path: the journal. */
+export const journalWord = "journal";
+
+export interface HaproxyOptions extends Omit<SourceStart, "idents"> {
+  /** Files, or `journal` alone. */
+  readonly paths: readonly string[];
+  readonly journal: JournalPlace;
   /** Names of backends that lead to sshd; none: all of them do. */
   readonly backends: readonly string[];
+  readonly pollMs?: number;
 }
 
 /** Throws `NotRegularFile` as the logfile source does. */
-export function createHaproxySource({ backends, ...options }: HaproxyOptions): Source {
-  const files = createLogfileSource({ ...options, idents: ["haproxy"] });
+export function createHaproxySource({ backends, journal, ...options }: HaproxyOptions): Source {
+  const own = { ...options, idents: ["haproxy"] };
+  const inner = options.paths.includes(journalWord)
+    ? createJournalSource({ ...own, ...journal })
+    : createLogfileSource(own);
   const ofBackends = haproxyRecords(backends);
   return {
     name: "haproxy",
     async *batches(signal: AbortSignal): AsyncGenerator<Batch> {
-      for await (const { records, ...rest } of files.batches(signal)) yield { ...rest, records: ofBackends(records) };
+      for await (const { records, ...rest } of inner.batches(signal)) yield { ...rest, records: ofBackends(records) };
     },
-    status: () => files.status(),
+    status: () => inner.status(),
   };
 }
 
-/** Records of a log file as this source's own, only those about these backends; none named: all. */
+/** Records of a log as this source's own, only those about these backends; none named: all. */
 export function haproxyRecords(backends: readonly string[]): (records: readonly LogRecord[]) => LogRecord[] {
   const wanted = new Set(backends);
   const isWanted = ({ message }: LogRecord): boolean => wanted.size === 0 || wanted.has(backendOf(message) ?? "");

@@ -108,6 +108,10 @@ describe("config/load", () => {
       "--source.journal.directory and --source.journal.file exclude each other",
     ],
     [
+      ["--source.haproxy-log=journal", "--source.haproxy-log=/var/log/haproxy.log"],
+      "--source.haproxy-log=journal and a file of it would be counted twice: give one of them",
+    ],
+    [
       ["--config.file=/nonexistent.yml"],
       "--config.file: cannot read \"/nonexistent.yml\": ENOENT: no such file or directory, open '/nonexistent.yml'",
     ],

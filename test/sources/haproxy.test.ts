@@ -6,10 +6,11 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { expect } from "chai";
 import type { LogRecord } from "../../src/model/record.ts";
-import { parse } from "../../src/parsers/index.ts";
+import { isTrusted, parse } from "../../src/parsers/index.ts";
 import { createHaproxySource } from "../../src/sources/haproxy.ts";
 import { debianOr, type Tool } from "../../tools/debian.ts";
 import { waitFor } from "../kernel/wait.ts";
+import { entry, writeJournal } from "./journal-files.ts";
 import { folders, pollMs, Reading, rotate, start } from "./reading.ts";
 
 const line = (backend: string, state: string, more = "1/0/204") =>
@@ -33,7 +34,7 @@ describe("the haproxy source", () => {
   it("follows the file through a rotation and a restart, and gives lines of the backends asked for", async () => {
     const path = join(temporary.make(), "haproxy.log");
     writeFileSync(path, "");
-    const options = { paths: [path], backends: ["ssh"], pollMs };
+    const options = { paths: [path], backends: ["ssh"], journal: {}, pollMs };
     const first = new Reading(createHaproxySource({ ...start(), ...options }));
     writeFileSync(path, line("ssh", "cD") + line("db", "cD"), { flag: "a" });
     await first.count(1);
@@ -60,6 +61,37 @@ describe("the haproxy source", () => {
     ]);
     expect(first.lost + second.lost).to.equal(0);
     await second.stop();
+  });
+
+  it("reads it from the journal, and believes no other program that calls itself haproxy", async function () {
+    const remote = await debianOr(this, "systemd-journal-remote");
+    const folder = temporary.make();
+    const file = join(folder, "proxy.journal");
+    const said = (n: number, state: string, exe: string): Buffer =>
+      entry(n, {
+        _TRANSPORT: "syslog",
+        _EXE: exe,
+        _PID: "268",
+        SYSLOG_IDENTIFIER: "haproxy",
+        MESSAGE: line("ssh", state).trimEnd().slice("Nov 22 20:20:24 vm haproxy[25742]: ".length),
+      });
+    const entries = [
+      said(0, "cD", "/usr/sbin/haproxy"),
+      said(1, "SD", "/usr/bin/logger"),
+      said(2, "--", "/usr/sbin/haproxy"),
+    ];
+    writeJournal(remote, file, Buffer.concat(entries));
+    const reading = new Reading(
+      createHaproxySource({ ...start(), paths: ["journal"], backends: ["ssh"], journal: { file } }),
+    );
+    await reading.count(3);
+    expect(reading.records.map(told)).to.deep.equal([
+      "ssh: client_timeout, data",
+      "not understood",
+      "ssh: nobody, data",
+    ]);
+    expect(reading.records.map(isTrusted)).to.deep.equal([true, false, true]);
+    await reading.stop();
   });
 
   it("tells who ended each session of a real haproxy", async function () {
@@ -103,7 +135,7 @@ describe("the haproxy source", () => {
     );
     const log = join(folder, "haproxy.log");
     writeFileSync(log, "");
-    const reading = new Reading(createHaproxySource({ ...start(), paths: [log], backends: [], pollMs }));
+    const reading = new Reading(createHaproxySource({ ...start(), paths: [log], backends: [], journal: {}, pollMs }));
     children.push(
       spawn(haproxy.path, ["-db", "-f", join(folder, "haproxy.cfg")], { env: haproxy.env, stdio: "ignore" }),
     );
