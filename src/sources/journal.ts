@@ -10,7 +10,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { JournalFields, LogRecord } from "../model/record.ts";
 import type { Batch, Position, Source, SourceStart, SourceStatus } from "../model/source.ts";
 import { type JournalEntry, JournalExport } from "./journal-export.ts";
-import { entryNumber, vacuumedBetween } from "./journal-vacuum.ts";
+import { type EntryNumber, entryNumber, vacuumedBetween } from "./journal-vacuum.ts";
 
 /** Which journal is read: this host's unless told otherwise. */
 export interface JournalPlace {
@@ -145,6 +145,8 @@ class JournalSource implements Source {
   #status: SourceStatus = { up: false, reason: "journalctl has not started yet" };
   #run: JournalctlRun | undefined;
   #lookedMs = 0;
+  /** The entry whose number was read last. */
+  #numbered: (EntryNumber & { readonly cursor: string }) | undefined;
 
   constructor(options: JournalOptions) {
     this.#options = options;
@@ -223,7 +225,9 @@ class JournalSource implements Source {
 
   /** Entries of any program that were vacuumed between these two. Small gaps are others' entries: seldom looked at. */
   #vacuumed(before: string, cursor: string): number {
-    const [last, next] = [entryNumber(before), entryNumber(cursor)];
+    const last = this.#numbered?.cursor === before ? this.#numbered : entryNumber(before);
+    const next = entryNumber(cursor);
+    this.#numbered = next && { ...next, cursor };
     if (last === undefined || next === undefined || next.number <= last.number + 1) return 0;
     const nowMs = this.#nowMs();
     if (next.number - last.number < wideGap && nowMs - this.#lookedMs < lateMs) return 0;
