@@ -7,6 +7,7 @@ export const killedInCrash: Scenario = {
   name: "exporter-killed-in-crash",
   title: "the exporter is killed with SIGKILL between two crashes of sshd",
   page: "SshdCrashed",
+  alsoFine,
   async inject({ host, exporter }) {
     const restarts = await host.restarts();
     await host.run(`kill -9 ${await host.listener()}; sleep 2`);
