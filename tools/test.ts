@@ -135,13 +135,13 @@ function end(child: ChildProcess | undefined, signal: NodeJS.Signals): void {
   process.kill(-child.pid, signal);
 }
 
-/** Tests are sorted by what they need: those that import tools/debian.ts drive real programs. */
+/** Tests are sorted by what they need: those that import tools/debian.ts, or the lab that does, drive real programs. */
 function plan(): Stage[] {
   const files = readdirSync("test", { recursive: true, encoding: "utf8" })
     .map((file) => `test/${file}`)
     .filter((file) => file.endsWith(".test.ts"))
     .sort();
-  const daemons = files.filter((file) => readFileSync(file, "utf8").includes("tools/debian.ts"));
+  const daemons = files.filter((file) => /tools\/debian\.ts|\/traced-lab\.ts/.test(readFileSync(file, "utf8")));
   const pages = daemons.filter((file) => /^test\/(alerts|diagnosis|kit)\//.test(file));
   const packaging = files.filter((file) => /^test\/(deploy|image|packaging|dashboards|preview)\//.test(file));
   const live = daemons.filter((file) => !pages.includes(file) && !packaging.includes(file));
