@@ -8,7 +8,6 @@ import { createHash } from "node:crypto";
 import {
   chmodSync,
   copyFileSync,
-  cpSync,
   lutimesSync,
   mkdirSync,
   readdirSync,
@@ -48,7 +47,7 @@ export async function buildDeb(
   rmSync(tree, { recursive: true, force: true });
   furnish(tree, origin, executable);
   const depends = await dependencies(executable.path);
-  writeControl(tree, origin.version, architecture, depends);
+  writeControl(tree, origin, architecture, depends);
   settle(tree, origin.epoch);
   const deb = join(folder, `${name}_${debianVersion(origin.version)}_${architecture}.deb`);
   await run("dpkg-deb", ["--root-owner-group", "-Zxz", compression === "small" ? "-z6" : "-z0", "--build", tree, deb], {
@@ -141,8 +140,7 @@ const gccOf: Readonly<Record<string, string>> = {
   "3.4.30": "12.1",
 };
 
-function writeControl(tree: string, version: string, architecture: string, depends: string): void {
-  const source = join(import.meta.dirname, "../../deploy/debian");
+function writeControl(tree: string, { root, version }: Origin, architecture: string, depends: string): void {
   const folder = join(tree, "DEBIAN");
   const files = filesBelow(tree);
   mkdirSync(folder);
@@ -155,7 +153,8 @@ function writeControl(tree: string, version: string, architecture: string, depen
   writeFileSync(join(folder, "md5sums"), sums.join(""));
   const conffiles = files.filter((file) => file.startsWith("etc/")).map((file) => `/${file}\n`);
   writeFileSync(join(folder, "conffiles"), conffiles.join(""));
-  for (const script of ["postinst", "prerm", "postrm"]) cpSync(join(source, script), join(folder, script));
+  for (const script of ["postinst", "prerm", "postrm"])
+    copyFileSync(join(root, "deploy/debian", script), join(folder, script));
   const kibibytes = files.reduce((sum, file) => sum + Math.ceil(statSync(join(tree, file)).size / 1024), 0);
   writeFileSync(
     join(folder, "control"),
