@@ -9,10 +9,10 @@ import { commands, flagsAndExits } from "../config/commands.ts";
 import { ConfigError } from "../config/error.ts";
 import { loadConfig } from "../config/load.ts";
 import type { Config } from "../config/options.ts";
-import { isStillReading } from "../diagnose/live.ts";
 import { catalogue } from "../diagnosis/catalogue.ts";
 import { Exporter } from "../exporter/exporter.ts";
 import { stateDirectory } from "../exporter/state-directory.ts";
+import { notReadYet } from "../model/collector.ts";
 import { openStateDirectory, StateError } from "../state/snapshot.ts";
 import type { Part } from "../web/status-page.ts";
 import { version } from "./version.ts";
@@ -117,7 +117,7 @@ async function look(config: Config, state: Part): Promise<number> {
 async function settled(exporter: Exporter): Promise<boolean> {
   await exporter.expose("text", undefined);
   const { collectors } = exporter.status();
-  return exporter.notReady() === undefined && collectors.every(({ note = "" }) => !isStillReading(note));
+  return exporter.notReady() === undefined && collectors.every(({ note = "" }) => !note.includes(notReadYet));
 }
 
 function grantOf(id: string, observable: boolean): Pick<Part, "note" | "grant"> {

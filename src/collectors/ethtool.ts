@@ -5,7 +5,7 @@
  */
 import { existsSync, readlinkSync } from "node:fs";
 import { basename, join } from "node:path";
-import type { CollectorContext, Missing, Reading } from "../model/collector.ts";
+import { type CollectorContext, type Missing, notReadYet, type Reading } from "../model/collector.ts";
 import type { Sample } from "../model/metric.ts";
 import { CommandMissing, Repeated, runCommand } from "./background.ts";
 import { inTurns, listInterfaces } from "./interfaces.ts";
@@ -100,7 +100,7 @@ export function statisticsReader(
     run: (signal) => reading.run(signal),
     read(absent) {
       const { result } = reading;
-      if (result.state === "pending") return { status: "absent", reason: "not read yet" };
+      if (result.state === "pending") return { status: "absent", reason: notReadYet };
       if (result.state === "failed" && result.error instanceof CommandMissing)
         return { status: "absent", reason: result.error.message, grant: "install ethtool" };
       if (result.state === "failed") throw result.error;

@@ -3,7 +3,7 @@
  * systeminformation package (uname, /etc/os-release, DMI). Cloud limits are judged only where there is a cloud.
  */
 import { join } from "node:path";
-import type { Collector, CollectorContext, CollectorModule } from "../model/collector.ts";
+import { type Collector, type CollectorContext, type CollectorModule, notReadYet } from "../model/collector.ts";
 import type { Sample } from "../model/metric.ts";
 import { readKernelFile } from "./kernel-file.ts";
 
@@ -39,7 +39,7 @@ function createHost({ paths, onWarning }: CollectorContext): Collector {
   let samples: readonly Sample[] | undefined;
   return {
     read() {
-      if (samples === undefined) return { status: "absent", reason: "host facts are still being read" };
+      if (samples === undefined) return { status: "absent", reason: notReadYet };
       return { status: "ok", samples };
     },
     async run() {

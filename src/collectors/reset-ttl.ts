@@ -6,7 +6,7 @@
  */
 import { isIPv6 } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
-import type { CollectorModule, ReceivedReset } from "../model/collector.ts";
+import { type CollectorModule, notReadYet, type ReceivedReset } from "../model/collector.ts";
 import { CommandMissing, runCommand } from "./background.ts";
 
 /** The table and its sets, as src/observe/ruleset.ts makes them; each set exists with 4 and 6 behind its name. */
@@ -113,7 +113,7 @@ export const resetTtl: CollectorModule = {
       read() {
         if (context.recentResets === undefined)
           return { status: "absent", reason: "needs the kernel's TCP reset events, which are not read" };
-        if (pending) return { status: "absent", reason: "not read yet" };
+        if (pending) return { status: "absent", reason: notReadYet };
         if (failure instanceof CommandMissing)
           return { status: "absent", reason: failure.message, grant: "install nftables 0.9.4 or newer" };
         if (failure !== undefined && /No such file or directory/.test(failure.message))

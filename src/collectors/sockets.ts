@@ -6,7 +6,14 @@
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { Collector, CollectorContext, CollectorModule, SocketReading, SshSocket } from "../model/collector.ts";
+import {
+  type Collector,
+  type CollectorContext,
+  type CollectorModule,
+  notReadYet,
+  type SocketReading,
+  type SshSocket,
+} from "../model/collector.ts";
 import type { MetricDef, Sample } from "../model/metric.ts";
 import { CommandMissing, Repeated, runCommand } from "./background.ts";
 import { parseCount, readKernelFile } from "./kernel-file.ts";
@@ -86,7 +93,7 @@ function createSockets({ paths, nowMs, sshdPorts, onSockets }: CollectorContext)
       if (result.state === "failed" && result.error instanceof CommandMissing)
         return { status: "absent", reason: result.error.message, grant: "install iproute2" };
       if (result.state === "failed") throw result.error;
-      if (result.state === "pending") return { status: "absent", reason: "ss has not answered yet" };
+      if (result.state === "pending") return { status: "absent", reason: notReadYet };
       return { status: "ok", samples: result.value };
     },
     run: (signal) => readings.run(signal),

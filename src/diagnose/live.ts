@@ -6,11 +6,9 @@ import { collectorModules } from "../collectors/index.ts";
 import { type Collection, runCollectors } from "../collectors/run.ts";
 import { findSshdPorts } from "../collectors/sshd-process.ts";
 import type { Config } from "../config/options.ts";
+import { notReadYet } from "../model/collector.ts";
 
 const patienceMs = 5_000;
-
-/** A collector's word for a first reading that is not done. */
-export const isStillReading = (reason: string): boolean => /not read yet|still being read/.test(reason);
 
 export async function readCollectors(config: Config): Promise<Collection> {
   const paths = {
@@ -33,7 +31,7 @@ export async function readCollectors(config: Config): Promise<Collection> {
   const deadline = Date.now() + patienceMs;
   for (;;) {
     const collection = await collectors.collect();
-    const waits = collection.states.some(({ missing }) => missing.some(({ reason }) => isStillReading(reason)));
+    const waits = collection.states.some(({ missing }) => missing.some(({ reason }) => reason === notReadYet));
     if (!waits || Date.now() > deadline) {
       background.abort();
       await running;

@@ -8,6 +8,9 @@ export interface HostPaths {
   readonly tracefs: string;
 }
 
+/** The reason of what is read in the background, until its first reading is done: who can wait, waits. */
+export const notReadYet = "not read yet";
+
 /** A part that is not there or not granted, and the step that would give it. */
 export interface Missing {
   readonly reason: string;
