@@ -286,11 +286,15 @@ function flagsOf(value: Json | undefined): readonly string[] {
   return typeof value === "string" ? [value] : [];
 }
 
+const unsaid = (left: Json | undefined): Truth => ({
+  needs: `what this host makes of ${JSON.stringify(left ?? null).slice(0, 100)}`,
+});
+
 /** Whether an expression has this value: a number, a text, a prefix, a range, or a concatenation of them. */
 function equals(left: Json | undefined, value: Json, table: Table, packet: Packet, at: string): Truth {
   const wanted = isObject(value) && isObject(value["elem"]) ? (value["elem"]["val"] ?? null) : value;
   if (wanted === "*") return true;
-  if (!isObject(left)) return { needs: `what this host makes of ${JSON.stringify(left).slice(0, 100)}` };
+  if (!isObject(left)) return unsaid(left);
   const [kind = ""] = Object.keys(left);
   const parts = left[kind];
   if (kind === "concat") {
@@ -298,9 +302,9 @@ function equals(left: Json | undefined, value: Json, table: Table, packet: Packe
     return all(list(parts, at).map((part, index) => equals(part, values[index] ?? null, table, packet, at)));
   }
   if (kind === "&" && Array.isArray(parts)) return masked(parts as readonly Json[], wanted, packet);
-  if (!isObject(parts)) return { needs: `what this host makes of ${JSON.stringify(left).slice(0, 100)}` };
+  if (!isObject(parts)) return unsaid(left);
   const truth = field(kind, parts, wanted, packet);
-  return truth ?? { needs: `what this host makes of ${JSON.stringify(left).slice(0, 100)}` };
+  return truth ?? unsaid(left);
 }
 
 /** `tcp flags & (fin | syn) == syn`, `meta mark & 0xff == 1`. */
@@ -308,7 +312,7 @@ function masked([left, mask]: readonly Json[], wanted: Json, packet: Packet): Tr
   if (isFlags(left)) return ask.flags(packet, flagsOf(mask), flagsOf(wanted));
   if (isObject(left) && isObject(left["meta"]) && left["meta"]["key"] === "mark" && typeof wanted === "number")
     return ask.mark(packet, wanted, Number(mask));
-  return { needs: `what this host makes of ${JSON.stringify(left).slice(0, 100)}` };
+  return unsaid(left);
 }
 
 const unicastPackets: readonly Json[] = ["host", "unicast"];

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { Counting } from "../../src/exporter/counting.ts";
-import type { LogRecord } from "../../src/model/record.ts";
+import { type LogRecord, sourceNames } from "../../src/model/record.ts";
 import { idents, parse } from "../../src/parsers/index.ts";
 import { journalFields, journalRecord } from "../../src/sources/journal.ts";
 import { JournalExport } from "../../src/sources/journal-export.ts";
@@ -84,7 +84,7 @@ function asRecords(document: unknown): LogRecord[] {
       typeof value === "number" && Number.isSafeInteger(value) ? Math.max(least, Math.min(value, 1e15)) : least;
     const { trusted } = (typeof journal === "object" && journal !== null ? journal : {}) as { trusted?: unknown };
     const record = {
-      source: source === "tcp_trace" || source === "kmsg" || source === "logfile" ? source : "journal",
+      source: sourceNames.find((name) => name === source) ?? "journal",
       timeMs: whole(timeMs, -1e15),
       ident,
       pid: whole(pid, 0),

@@ -1,4 +1,5 @@
 /** Everything that reads what others wrote. */
+import { betweenTargets } from "./between-targets.ts";
 import { configurationTargets } from "./configuration-targets.ts";
 import { hostTargets } from "./host-targets.ts";
 import { networkTargets } from "./network-targets.ts";
@@ -12,4 +13,5 @@ export const targets: readonly Target[] = [
   ...configurationTargets,
   ...stateTargets,
   ...networkTargets,
+  ...betweenTargets,
 ];
