@@ -128,11 +128,13 @@ interface Table {
   readonly unreadable?: string;
 }
 
+const absent: Table = { rules: noRules, problems: [] };
+
 class HostsFile {
   readonly #path: string;
   readonly #name: string;
   #version = "";
-  #table: Table = { rules: noRules, problems: [] };
+  #table = absent;
 
   constructor(rootfs: string, name: string) {
     this.#path = join(rootfs, name);
@@ -141,7 +143,13 @@ class HostsFile {
 
   read(): Table {
     try {
-      const { size, mtimeMs, ino } = statSync(this.#path);
+      // Most hosts have neither file, and to throw costs more than all the rest.
+      const stat = statSync(this.#path, { throwIfNoEntry: false });
+      if (stat === undefined) {
+        this.#version = "";
+        return absent;
+      }
+      const { size, mtimeMs, ino } = stat;
       if (size > maxFileBytes) throw new Error(`larger than ${maxFileBytes} bytes`);
       const version = `${ino} ${size} ${mtimeMs}`;
       if (version !== this.#version) this.#table = parseHostsAccess(readFileSync(this.#path, "latin1"), this.#name);
@@ -149,7 +157,7 @@ class HostsFile {
       return this.#table;
     } catch (error) {
       this.#version = "";
-      if (isGone(error)) return { rules: noRules, problems: [] };
+      if (isGone(error)) return absent;
       const unreadable = `${this.#name}: ${isDenied(error) ? "may not be read" : (errorCode(error) ?? String(error))}`;
       return { rules: noRules, problems: [], unreadable };
     }
