@@ -1,12 +1,13 @@
 /**
  * `npm run lab:pod`: the image as the chart's pod on a real node, the lab's Debian 12 host: as the chart comes, then
  * without each mount and right in turn. What is lost without it is compared with the table in docs/install-container.md;
- * `-- --write` writes the table. At the end sshd is killed, which the pod must report. Needs root, as the lab does.
+ * `-- --write` writes the table; `-- --storage FOLDER` keeps the image there for the next run. At the end sshd is killed, which the pod must report. Needs root, as the lab does.
  */
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { parseArgs } from "node:util";
 import { preparedInstance } from "../../src/sources/tcp-trace.ts";
 import { debian } from "../../tools/debian.ts";
 import { objectsOf, rendered } from "../../tools/kubernetes/chart.ts";
@@ -24,6 +25,9 @@ import { openStage, type Stage } from "./stage.ts";
 const page = "docs/install-container.md";
 const marks = ["<!-- table: npm run lab:pod -- --write -->", "<!-- end of table -->"] as const;
 const image = "localhost/ssh-reset-exporter:lab";
+
+/** Names in one cell of a table. */
+const most = 8;
 
 interface Variant {
   /** As the table calls it. */
@@ -90,7 +94,7 @@ interface Seen {
   readonly said: string;
 }
 
-const write = process.argv.includes("--write");
+const { values: flags } = parseArgs({ options: { write: { type: "boolean" }, storage: { type: "string" } } });
 const startedMs = Date.now();
 const say = (text: string): void =>
   console.log(`${((Date.now() - startedMs) / 1000).toFixed(0).padStart(5)} s  ${text}`);
@@ -108,9 +112,11 @@ async function main(): Promise<number> {
     return 1;
   }
   try {
-    say("building the image");
-    const buildah = await Buildah.create(stage.folder);
-    await buildImage(buildah, image);
+    const buildah = await Buildah.create(flags.storage ?? stage.folder);
+    if ((await buildah.run("images", "--quiet", "--filter", `reference=${image}`)) === "") {
+      say("building the image");
+      await buildImage(buildah, image);
+    }
     const unpacked = await buildah.unpacked(image);
     const project = join(stage.folder, "project");
     mkdirSync(join(project, "node_modules"), { recursive: true });
@@ -302,12 +308,11 @@ function difference(first: Seen, second: Seen): string[] {
   ];
 }
 
-const most = 8;
-
-const listed = (names: readonly string[]): string =>
-  names.length === 0
-    ? "nothing"
-    : `${names.slice(0, most).join(", ")}${names.length > most ? ` and ${names.length - most} more metrics` : ""}`;
+function listed(names: readonly string[]): string {
+  if (names.length === 0) return "nothing";
+  const more = names.length > most ? ` and ${names.length - most} more metrics` : "";
+  return `${names.slice(0, most).join(", ")}${more}`;
+}
 
 function tables(rows: readonly (readonly string[])[], gains: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
@@ -327,8 +332,8 @@ function compare(fresh: string): boolean {
   const [begin, end] = [text.indexOf(marks[0]) + marks[0].length, text.indexOf(marks[1])];
   const written = text.slice(begin, end).trim();
   console.log(`\n${fresh}\n`);
-  if (write) writeFileSync(page, `${text.slice(0, begin)}\n\n${fresh}\n\n${text.slice(end)}`);
-  if (write || written === fresh) return true;
+  if (flags.write === true) writeFileSync(page, `${text.slice(0, begin)}\n\n${fresh}\n\n${text.slice(end)}`);
+  if (flags.write === true || written === fresh) return true;
   console.error(`${page} says otherwise; npm run lab:pod -- --write writes it anew`);
   return false;
 }
