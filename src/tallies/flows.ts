@@ -44,6 +44,7 @@ export const flowMetrics = [flows, flowResets, flowsUnanswered, flowsUnseen];
 
 /** What is written here of a connection may come after its flow. */
 const patienceMs = 180_000;
+/** Beginnings beyond are not judged. */
 const waitingKept = 5_000;
 
 interface Waiting {
