@@ -35,9 +35,7 @@ describe("the status page of a host that gives nothing", function () {
       await exporter?.values();
       const page = (await (await exporter?.get("/"))?.text()) ?? "";
       const found = [...page.matchAll(/<tr><th scope="row">([^<]+)<\/th><td class="part (\w+)">(.*?)<\/tr>/g)];
-      return found.some(([, , , rest]) => /not read yet/.test(rest ?? ""))
-        ? undefined
-        : found;
+      return found.some(([, , , rest]) => /not read yet/.test(rest ?? "")) ? undefined : found;
     });
     const absent = rows.filter(([, , state]) => state === "absent");
     expect(absent.map(([, name]) => name)).to.include.members(["tcp_trace", "sshd records", "conntrack", "sockets"]);

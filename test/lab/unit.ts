@@ -117,10 +117,7 @@ async function look(host: Host, dropIn: string | undefined): Promise<Seen> {
   await host.attempt(`systemctl start ${unit}`);
   try {
     await until("the exporter answers", async () => (await ask(host, "/-/healthy")) !== "");
-    await until(
-      "collectors are settled",
-      async () => !/not read yet/.test(await statusOf(host)),
-    );
+    await until("collectors are settled", async () => !/not read yet/.test(await statusOf(host)));
     await host.attempt("ssh -o BatchMode=yes -o StrictHostKeyChecking=no nobody@127.0.0.1 true");
     await host.run(`/opt/node -e '${resetter}'`);
     await until("a record of sshd", async () =>
