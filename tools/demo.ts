@@ -286,6 +286,8 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     void end().then(() => process.exit(signal === "SIGINT" ? 0 : 1));
   });
 }
+// Nobody reads any more, as after `| head`.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => void end().then(() => process.exit(1)));
 try {
   const { values } = parseArgs({ options: { once: { type: "boolean" }, help: { type: "boolean", short: "h" } } });
   if (values.help) process.stdout.write(usage);

@@ -95,6 +95,17 @@ describe("the demo", function () {
     expect(readdirSync(folder).filter((name) => name.startsWith("ssh-reset"))).to.deep.equal([]);
   });
 
+  it("leaves nothing when nobody reads its output any more", async function () {
+    for (const program of ["prometheus", "prometheus-alertmanager"] as const) await debianOr(this, program);
+    start([]);
+    await waitFor("the addresses", 60_000, async () => (addresses().length === 3 ? true : undefined));
+    child.stdout?.destroy();
+    const [code] = (await once(child, "exit")) as [number | null];
+    expect(code).to.equal(1);
+    expect(await holding(folder)).to.deep.equal([]);
+    await nothingLeft();
+  });
+
   it("says what to install where nothing is installed or can be fetched", async () => {
     start(["--once"], { PATH: folder, XDG_CACHE_HOME: folder });
     const [code] = (await ended()) as [number | null];
