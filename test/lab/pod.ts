@@ -1,7 +1,8 @@
 /**
  * `npm run lab:pod`: the image as the chart's pod on a real node, the lab's Debian 12 host: as the chart comes, then
  * without each mount and right in turn. What is lost without it is compared with the table in docs/install-container.md;
- * `-- --write` writes the table; `-- --storage FOLDER` keeps the image there for the next run. At the end sshd is killed, which the pod must report. Needs root, as the lab does.
+ * `-- --write` writes the table; `-- --storage FOLDER` keeps the image there for the next run. At the end sshd is killed,
+ * which the pod must report. Needs root, as the lab does.
  */
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -26,6 +27,8 @@ const page = "docs/install-container.md";
 const marks = ["<!-- table: npm run lab:pod -- --write -->", "<!-- end of table -->"] as const;
 const image = "localhost/ssh-reset-exporter:lab";
 
+/** Metrics that are there with a connection or a peer only. */
+const comesAndGoes = /^sshreset_(source|ssh_socket|peer|session)/;
 /** Names in one cell of a table. */
 const most = 8;
 
