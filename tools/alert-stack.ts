@@ -147,7 +147,7 @@ async function listen(receive: (notification: Notification) => void): Promise<Se
 }
 
 /** The usual port on loopback, else any. */
-async function freeAddress(usual: number): Promise<string> {
+export async function freeAddress(usual = 0): Promise<string> {
   for (const wanted of [usual, 0]) {
     const server = createTcpServer().listen(wanted, "127.0.0.1");
     const free = await once(server, "listening").then(

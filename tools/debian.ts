@@ -45,6 +45,8 @@ const groups = {
     alone: true,
     programs: ["prometheus-blackbox-exporter"],
   },
+  // Last in bookworm: newer releases of Debian have none.
+  "victoria-metrics": { packages: ["victoria-metrics"], alone: true, programs: ["victoria-metrics", "vmalert"] },
   mtail: { packages: ["mtail"], alone: true, programs: ["mtail"] },
   "journal-remote": { packages: ["systemd-journal-remote"], programs: ["systemd-journal-remote"] },
   systemd: {

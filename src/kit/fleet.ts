@@ -94,8 +94,8 @@ export const fleetInputs: readonly string[] = [
 ];
 
 /**
- * One host's part, for the end of the group that judges its causes. What nothing explains counts only after four
- * evaluations: vmalert shows what a rule has recorded to the next rule one evaluation later, and an explanation is three
+ * One host's part, for the end of the group that judges its causes. What nothing explains counts only after a
+ * minute: vmalert shows what a rule has recorded to the next rule one evaluation later, and an explanation is three
  * rules away.
  */
 export function fleetFacts(settings: KitSettings): RecordingRule[] {
@@ -117,7 +117,7 @@ export function fleetFacts(settings: KitSettings): RecordingRule[] {
       record: peersLost,
       expr: bool(
         [
-          `count_over_time(${unexplained}[${duration(5 * settings.scrapeSeconds, settings)}]) > 3`,
+          `(${unexplained} and ${unexplained} offset ${duration(60, settings)})`,
           `${evidence}{cause=~"${lostOnTheWay.join("|")}"}`,
           `${increase(cut, 600)} > ${thresholds.fleet_balancer["proxied"]?.value}`,
         ].join("\n  or "),

@@ -1,10 +1,11 @@
 /** "SSH resets: fleet": is it bad, for whom, and by which cause; one click from there to the host. */
 import type { Dashboard } from "@grafana/grafana-foundation-sdk/dashboard";
 import { symptom } from "../../diagnosis/symptom.ts";
+import { fleetLabels } from "../fleet-labels.ts";
 import type { KitSettings } from "../settings.ts";
 import { dashboard } from "./layout.ts";
 import { bad, good, notJudged, okabeIto, plain, warning } from "./palette.ts";
-import { type DataLink, graph, mapped, type Placed, stat, states, table, variable } from "./panels.ts";
+import { type Column, type DataLink, graph, mapped, type Placed, stat, states, table, variable } from "./panels.ts";
 import { probeRow } from "./probe.ts";
 import { any, everIn, increase, max, own, sum, total, worst } from "./query.ts";
 import { uids } from "./uids.ts";
@@ -31,6 +32,7 @@ export function fleet(settings: KitSettings): Dashboard {
     annotated: false,
     rows: [
       { panels: [...numbers(), ...strips(settings)] },
+      { title: "Networks and balancers", panels: places() },
       { title: "Who is reset", panels: who(settings) },
       { title: "Which cause", panels: causes(settings) },
       probeRow,
@@ -145,6 +147,107 @@ function strips(settings: KitSettings): readonly Placed[] {
       ],
       states: causeStates(settings.causes),
       link: ofSeries,
+    }),
+  ];
+}
+
+/** From alerts/fleet.rules.yml: counts of hosts, whatever hosts are chosen above. */
+function places(): readonly Placed[] {
+  const { cluster, network, loadBalancer } = fleetLabels;
+  const rules =
+    "Nothing recorded. Needs alerts/fleet.rules.yml and targets with the labels cluster, network or load_balancer";
+  const columns = (level: string, labels: readonly (readonly [string, string])[]): readonly Column[] => [
+    ...labels.map(([label, title]) => ({ label, title })),
+    { expr: `${level}:sshreset_hosts:count`, title: "Hosts", width: 75 },
+    { expr: `${level}:sshreset_hosts_in_use:count`, title: "In use", width: 75 },
+    {
+      expr: `${level}:sshreset_hosts_losing_peers:count or 0 * ${level}:sshreset_hosts:count`,
+      title: "Lose peers",
+      width: 100,
+      steps: [
+        { from: null, colour: good },
+        { from: 1, colour: warning },
+        { from: 3, colour: bad },
+      ],
+    },
+    {
+      expr: `${level}:sshreset_hosts_blind:count or 0 * ${level}:sshreset_hosts:count`,
+      title: "Blind",
+      width: 75,
+      steps: [
+        { from: null, colour: good },
+        { from: 1, colour: warning },
+      ],
+    },
+  ];
+  return [
+    table({
+      title: "Networks now",
+      shows:
+        "Hosts that lose known peers for a reason that lies on the way; in use: somebody has used SSH there within the hour. Blind: the exporter does not answer, or reads nothing.",
+      good: "Nobody loses peers, nobody is blind.",
+      act: "A tenth of a network's hosts at once is the network: SshFleetNetworkLosesPeers. One or two are hosts: open them.",
+      empty: rules,
+      width: 12,
+      height: 8,
+      sortBy: "Lose peers",
+      columns: columns("network", [
+        [cluster, "Cluster"],
+        [network, "Network"],
+      ]),
+    }),
+    table({
+      title: "Load balancers now",
+      shows: "The same of the hosts behind each balancer.",
+      good: "Nobody loses peers.",
+      act: "All hosts behind one balancer at once: the balancer.",
+      empty: rules,
+      width: 12,
+      height: 8,
+      sortBy: "Lose peers",
+      columns: columns("load_balancer", [
+        [cluster, "Cluster"],
+        [loadBalancer, "Balancer"],
+      ]),
+    }),
+    graph({
+      title: "Hosts that lose peers, by network",
+      good: "Near 0.",
+      act: "Many hosts of one network begin in the same minute: what they share was changed then.",
+      empty: rules,
+      queries: [
+        {
+          expr: `network:sshreset_hosts_losing_peers:count or 0 * network:sshreset_hosts:count`,
+          legend: `{{${cluster}}} {{${network}}}`,
+        },
+      ],
+      unit: "none",
+      decimals: 0,
+      width: 12,
+    }),
+    table({
+      title: "Versions whose sshd crashed within the hour",
+      shows: "Hosts with each version of kernel and sshd, and how many of them crashed.",
+      good: "None crashed.",
+      act: "One version crashes more often than the others: SshFleetRolloutCrashes.",
+      empty: "Nothing recorded. Needs alerts/fleet.rules.yml",
+      width: 12,
+      height: 8,
+      sortBy: "Crashed",
+      columns: [
+        { label: "kind", title: "Of", width: 80 },
+        { label: "version", title: "Version" },
+        { expr: "version:sshreset_hosts:count", title: "Hosts", width: 75 },
+        {
+          expr: "version:sshreset_hosts_crashed:count or 0 * version:sshreset_hosts:count",
+          title: "Crashed",
+          width: 85,
+          steps: [
+            { from: null, colour: good },
+            { from: 1, colour: bad },
+          ],
+        },
+      ],
     }),
   ];
 }

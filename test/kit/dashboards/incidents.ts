@@ -375,6 +375,28 @@ export interface Scrape {
   readonly samples: readonly Sample[];
 }
 
+/** What the fleet's rules would have recorded of a larger fleet, of which a network loses its peers for a while. */
+export function counted(): readonly Scrape[] {
+  const place = { cluster: "c1", network: "n1", load_balancer: "lb1" };
+  return Array.from({ length: hours * 60 }, (_, minute) => {
+    const lost = minute * 60 >= at && minute * 60 < at + 1800 ? 14 : 0;
+    const samples = (["network", "load_balancer"] as const).flatMap((level) => {
+      const labels = { cluster: place.cluster, [level]: place[level] };
+      const values = { hosts: 60, hosts_in_use: 34, hosts_losing_peers: lost, hosts_blind: 1 };
+      return Object.entries(values).map(([what, value]) => ({
+        name: `${level}:sshreset_${what}:count`,
+        labels,
+        value,
+      }));
+    });
+    const versions = ["6.1.0-44-amd64", "6.12.90+deb13-amd64"].flatMap((version, index) => [
+      { name: "version:sshreset_hosts:count", labels: { kind: "kernel", version }, value: 40 - 20 * index },
+      { name: "version:sshreset_hosts_crashed:count", labels: { kind: "kernel", version }, value: 1 + 4 * index },
+    ]);
+    return { seconds: minute * 60, samples: [...samples, ...versions] };
+  });
+}
+
 /** vpn1 as a probe sees it: the key exchange stalls while its path eats large packets. */
 export function probed(): readonly Scrape[] {
   const phaseSeconds = { dns: 0.001, connect: 0.02, banner: 0.03, kex_init: 0.02 };

@@ -13,7 +13,7 @@ import type { Sample } from "../../../src/model/metric.ts";
 import { cacheFolder, debian, locked } from "../../../tools/debian.ts";
 import { run } from "../../alerts/promtool.ts";
 import { waitFor } from "../../cli/exporter-process.ts";
-import { fleet, hours, probed, recorded } from "./incidents.ts";
+import { counted, fleet, hours, probed, recorded } from "./incidents.ts";
 
 /** The fleet's past is kept at this resolution: enough for minutes, small enough to be made in seconds. */
 export const keptSeconds = 30;
@@ -125,9 +125,9 @@ async function writeBlocks(folder: string): Promise<void> {
   const text = join(folder, "fleet.openmetrics");
   const out = createWriteStream(text);
   const begin = pastEndSeconds - hours * 3600;
-  const hosts = fleet.map((incident) => ["ssh", incident.instance, recorded(incident)] as const);
-  for (const [job, instance, scrapes] of [...hosts, ["ssh-probe", "vpn1:22", probed()] as const]) {
-    const host = `job="${job}",instance="${instance}"`;
+  const hosts = fleet.map((incident) => [`job="ssh",instance="${incident.instance}"`, recorded(incident)] as const);
+  const probe = ['job="ssh-probe",instance="vpn1:22"', probed()] as const;
+  for (const [host, scrapes] of [...hosts, probe, ["", counted()] as const]) {
     for (const { seconds, samples } of scrapes) {
       if (seconds % keptSeconds !== 0) continue;
       const lines = samples.map((sample) => line(sample, host, begin + seconds)).join("");
@@ -145,5 +145,5 @@ function line({ name, labels = {}, value }: Sample, host: string, seconds: numbe
   const own = Object.entries(labels).map(([label, text]) => `${label}="${text}"`);
   const info = name === "sshreset_build_info" ? ['version="0.1.0"', 'node="v20.19.0"'] : own;
   const shown = name === "sshreset_source_last_record_timestamp_seconds" ? seconds - 20 : value;
-  return `${name}{${[host, ...info].join(",")}} ${shown} ${seconds}\n`;
+  return `${name}{${[...(host === "" ? [] : [host]), ...info].join(",")}} ${shown} ${seconds}\n`;
 }
