@@ -34,6 +34,9 @@ async function main(args: readonly string[]): Promise<number> {
   return (await load())(named ? rest : args);
 }
 
+// Nobody reads any more, as after `| head`: as a program ends that SIGPIPE ends, in the words of a shell.
+process.stdout.on("error", ({ code }: NodeJS.ErrnoException) => process.exit(code === "EPIPE" ? 128 + 13 : 1));
+
 // No await at the top: the executable is made of one CommonJS script, which has none.
 void main(process.argv.slice(2)).then((code) => {
   process.exitCode = code;

@@ -1,5 +1,7 @@
 /** The command line of `probe`: mistakes quote the value and end with 2, a failed probe with 1. */
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { text } from "node:stream/consumers";
 import { expect } from "chai";
 import { type FaultServer, faultServer } from "./fault-server.ts";
 
@@ -46,6 +48,19 @@ describe("probe on the command line", function () {
     expect(answers.map(({ result }) => result)).to.deep.equal(["closed", "reset"]);
     expect(answers[1]?.failure).to.deep.equal({ phase: "kex_reply", reason: "reset", errno: "ECONNRESET" });
     expect(answers[1]?.next[0]).to.include("step 5");
+  });
+
+  it("ends without a word when nobody reads its output any more", async () => {
+    const server = await faultServer("banner", "close");
+    const args = ["--import=tsx", main, "probe", "--repeat=3", "--interval=1", `127.0.0.1:${server.port}`];
+    const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
+    const error = text(child.stderr);
+    child.stdout.once("data", () => child.stdout.destroy());
+    const [status] = (await once(child, "exit")) as [number | null];
+    await server.close();
+    // As after SIGPIPE.
+    expect([status, await error]).to.deep.equal([141, ""]);
+    expect(server.connections()).to.equal(2);
   });
 
   it("has a help whose flags it knows", async () => {
