@@ -6,6 +6,7 @@ import type { Cause, Command } from "../diagnosis/cause.ts";
 import { type Condition, type Leaf, leaves, or, type Thresholds } from "../diagnosis/condition.ts";
 import { symptom } from "../diagnosis/symptom.ts";
 import { type Dialect, duration, leftSide, toPromql } from "../diagnosis/to-promql.ts";
+import { sentence } from "../model/checklist.ts";
 import { dashboardUrl, uids } from "./dashboards/uids.ts";
 import { fleetLabels } from "./fleet-labels.ts";
 import type { KitSettings } from "./settings.ts";
@@ -48,7 +49,7 @@ export function query(promql: string): string {
   return `printf \`${promql}\` ${Array.from({ length: hosts }, () => labels).join(" ")} | query`;
 }
 
-/** What holds of the evidence, as sentences with numbers. The same number with two thresholds is told once. */
+/** What holds of the evidence, in the form of the status page. The same number with two thresholds is told once. */
 function evidenceText(condition: Condition, thresholds: Thresholds, dialect: Dialect): string {
   const own = { ...dialect, matchers: sameHost };
   const sentences = new Map<string, { readonly leaf: Leaf; readonly unit: string; readonly exprs: string[] }>();
@@ -56,15 +57,17 @@ function evidenceText(condition: Condition, thresholds: Thresholds, dialect: Dia
     // That something did not happen is no news.
     if (leaf.form === "increase" && leaf.is === "<") continue;
     const unit = thresholds[leaf.threshold]?.unit ?? "";
-    const sentence = sentences.get(`${leftSide(leaf, own)} ${unit}`) ?? { leaf, unit, exprs: [] };
+    const told = sentences.get(`${leftSide(leaf, own)} ${unit}`) ?? { leaf, unit, exprs: [] };
     const expr = toPromql(leaf, thresholds, own);
-    if (!sentence.exprs.includes(expr)) sentence.exprs.push(expr);
-    sentences.set(`${leftSide(leaf, own)} ${unit}`, sentence);
+    if (!told.exprs.includes(expr)) told.exprs.push(expr);
+    sentences.set(`${leftSide(leaf, own)} ${unit}`, told);
   }
   return [...sentences.values()]
     .map(({ leaf, unit, exprs }) => {
-      const shown = `. | first | value | ${format(leaf, unit)}`;
-      return `{{ with ${query(exprs.join(" or "))} }}{{ ${shown} }} ${unit}. {{ end }}`;
+      const shown = `{{ . | first | value | ${format(leaf, unit)} }}`;
+      // A share of something, and seconds, read better with the number first.
+      const text = /^(?:of|s) /.test(unit) ? `${shown} ${unit}` : `${sentence(unit)}: ${shown}`;
+      return `{{ with ${query(exprs.join(" or "))} }}${text}. {{ end }}`;
     })
     .join("");
 }

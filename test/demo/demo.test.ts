@@ -66,7 +66,7 @@ describe("the demo", function () {
     expect(page).to.match(/^\[FIRING\] sshd_crash on db1\n/);
     const words = page.replace(/\n {2}\|/g, "");
     expect(words)
-      .to.match(/Evidence on db1: \d+ stops of sshd by a signal/)
+      .to.match(/Evidence on db1: Stops of sshd by a signal, a core dump or the watchdog in 5 minutes: \d+\./)
       .and.to.include("1. systemctl status ssh");
     const runbook = /RUNBOOK: (\S+)/.exec(words)?.[1] ?? "";
     expect(existsSync(runbook), runbook).to.equal(true);
