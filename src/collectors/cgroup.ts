@@ -34,13 +34,13 @@ export function parseProcCgroup(text: string, path: string): Map<string, string>
 }
 
 /** Only what the controllers of this host give. `paths` as parseProcCgroup returns them. */
-export function readCgroup(sysfs: string, paths: ReadonlyMap<string, string>): CgroupReading {
+export function readCgroup(sysfs: string, paths: ReadonlyMap<string, string>, read = readKernelFile): CgroupReading {
   const root = join(sysfs, "fs/cgroup");
   const first = (controller: string): Reader => {
     const path = paths.get(controller);
-    if (path !== undefined) return reader(join(root, controller, path));
+    if (path !== undefined) return reader(join(root, controller, path), read);
     const unified = paths.get("");
-    return unified === undefined ? () => undefined : reader(join(root, unified));
+    return unified === undefined ? () => undefined : reader(join(root, unified), read);
   };
   const pids = first("pids");
   const memory = first("memory");
@@ -61,10 +61,10 @@ interface FileText {
 }
 type Reader = (file: string) => FileText | undefined;
 
-function reader(folder: string): Reader {
+function reader(folder: string, read: typeof readKernelFile): Reader {
   return (file) => {
     const path = join(folder, file);
-    const text = readKernelFile(path)?.trim();
+    const text = read(path)?.trim();
     return text === undefined ? undefined : { path, text };
   };
 }

@@ -4,14 +4,16 @@
  * blackholes, a flapping one resets everybody.
  * Interfaces that container runtimes make for each container are left out, and so is what is beyond the bound.
  */
-import { readdirSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Collector, CollectorContext, CollectorModule } from "../model/collector.ts";
 import type { Sample } from "../model/metric.ts";
-import { isGone, parseCount, quote, readKernelFile } from "./kernel-file.ts";
+import { isGone, KernelFiles, parseCount, quote, readKernelFile } from "./kernel-file.ts";
 
 const maxInterfaces = 1000;
+/** With more, their files are not kept open: descriptors are for others too. */
+const maxHeld = 32;
 /** So many are read in one turn of the event loop: a few milliseconds. */
 const interfacesPerTurn = 50;
 /** Host ends of containers' links: veth (Docker, Podman, flannel), cali (Calico), lxc (Cilium), tap of virtual machines. */
@@ -55,6 +57,7 @@ export const interfaces: CollectorModule = {
 
 function createInterfaces({ paths }: CollectorContext): Collector {
   const folder = join(paths.sysfs, "class/net");
+  const files = new KernelFiles();
   return {
     async read() {
       const names = listInterfaces(folder);
@@ -67,7 +70,12 @@ function createInterfaces({ paths }: CollectorContext): Collector {
         leftOut("container", names.length - own.length),
         leftOut("limit", own.length - shown.length),
       ];
-      for await (const name of inTurns(shown)) samples.push(...readInterface(folder, name));
+      for await (const name of inTurns(shown)) {
+        const device = shown.length <= maxHeld ? deviceOf(join(folder, name)) : undefined;
+        const read = device === undefined ? readKernelFile : (path: string) => files.read(path, device);
+        samples.push(...readInterface(folder, name, read));
+      }
+      files.endReading();
       return { status: "ok", samples };
     },
   };
@@ -93,9 +101,14 @@ export async function* inTurns(names: readonly string[]): AsyncGenerator<string>
   }
 }
 
+/** Interfaces may be renamed, and their names be given to others: only the device behind a name tells. */
+function deviceOf(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.ino;
+}
+
 /** Nothing for an interface that went away while it was read. */
-function readInterface(folder: string, name: string): Sample[] {
-  const read = (file: string) => readKernelFile(join(folder, name, file))?.trim();
+function readInterface(folder: string, name: string, readFile: typeof readKernelFile): Sample[] {
+  const read = (file: string) => readFile(join(folder, name, file))?.trim();
   const mtu = read("mtu");
   const operstate = read("operstate");
   if (mtu === undefined || operstate === undefined) return [];

@@ -24,19 +24,49 @@ export class KernelFile {
 
   /** The whole text; undefined when the kernel does not have it. Throws on EACCES and other errors. */
   read(): string | undefined {
+    const held = this.#fd !== undefined;
     try {
       this.#fd ??= openSync(this.path, "r");
       return readAll(this.#fd, this.path);
     } catch (error) {
       this.close();
-      if (isGone(error)) return undefined;
-      throw error;
+      if (!isGone(error)) throw error;
+      // What was held has ended; another may have its name by now.
+      return held ? this.read() : undefined;
     }
   }
 
   close(): void {
     if (this.#fd !== undefined) closeSync(this.#fd);
     this.#fd = undefined;
+  }
+}
+
+/** Files read at every scrape whose names are found only then: held as long as each reading asks for them. */
+export class KernelFiles {
+  readonly #held = new Map<string, { readonly file: KernelFile; readonly owner: number }>();
+  readonly #asked = new Set<string>();
+
+  /** Like KernelFile.read; opened anew when another `owner` has the name. */
+  read = (path: string, owner = 0): string | undefined => {
+    this.#asked.add(path);
+    let held = this.#held.get(path);
+    if (held?.owner !== owner) {
+      held?.file.close();
+      held = { file: new KernelFile(path), owner };
+      this.#held.set(path, held);
+    }
+    return held.file.read();
+  };
+
+  /** Closes those that this reading did not ask for. */
+  endReading(): void {
+    for (const [path, { file }] of this.#held) {
+      if (this.#asked.has(path)) continue;
+      file.close();
+      this.#held.delete(path);
+    }
+    this.#asked.clear();
   }
 }
 

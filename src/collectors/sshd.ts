@@ -9,7 +9,7 @@ import type { Collector, CollectorContext, CollectorModule, HostPaths, Missing }
 import type { MetricDef, Sample } from "../model/metric.ts";
 import { Repeated, runCommand } from "./background.ts";
 import { memoryEvents, parseProcCgroup, readCgroup } from "./cgroup.ts";
-import { isDenied, isGone, quote, readKernelFile } from "./kernel-file.ts";
+import { isDenied, isGone, KernelFiles, quote, readKernelFile } from "./kernel-file.ts";
 import { allListenedOn, configPathOf, findSshdPorts, parseListenerTitle, stillListening } from "./sshd-process.ts";
 import { builtInSettings, parseConfigLines, readSshdConfig, type SshdSettings, settingsOf } from "./sshd-settings.ts";
 import { SshdVersion } from "./sshd-version.ts";
@@ -123,6 +123,7 @@ function createSshd({ paths, nowMs, sshdPorts }: CollectorContext): Collector {
   const settings = new Repeated(settingsEveryMs, nowMs, async (signal) =>
     readSettings(paths, (await findSshdPorts(paths, sshdPorts())).pid, signal),
   );
+  const files = new KernelFiles();
   const installed = new SshdVersion(paths.rootfs);
   const version = new Repeated(settingsEveryMs, nowMs, async () => installed.read());
   return {
@@ -139,7 +140,7 @@ function createSshd({ paths, nowMs, sshdPorts }: CollectorContext): Collector {
       const missing: Missing[] = [];
       const errors: string[] = [];
       if (pid !== undefined) {
-        const part = readProcess(paths, pid);
+        const part = readProcess(paths, pid, files);
         samples.push(...part.samples);
         missing.push(...part.missing);
       } else if (up) {
@@ -172,13 +173,20 @@ function isUp(procfs: string, ports: readonly number[], certain: readonly number
 }
 
 /** Nothing of a process that has ended; what may not be read is missing. */
-function readProcess({ procfs, sysfs }: HostPaths, pid: number): { samples: Sample[]; missing: Missing[] } {
+function readProcess(
+  { procfs, sysfs }: HostPaths,
+  pid: number,
+  held: KernelFiles,
+): { samples: Sample[]; missing: Missing[] } {
   const folder = join(procfs, String(pid));
-  const title = parseListenerTitle(readKernelFile(join(folder, "cmdline")) ?? "");
-  const limitsText = readKernelFile(join(folder, "limits"));
-  const cgroupText = readKernelFile(join(folder, "cgroup"));
+  const title = parseListenerTitle(held.read(join(folder, "cmdline")) ?? "");
+  const limitsText = held.read(join(folder, "limits"));
+  const cgroupText = held.read(join(folder, "cgroup"));
   const cgroup =
-    cgroupText === undefined ? undefined : readCgroup(sysfs, parseProcCgroup(cgroupText, join(folder, "cgroup")));
+    cgroupText === undefined
+      ? undefined
+      : readCgroup(sysfs, parseProcCgroup(cgroupText, join(folder, "cgroup")), held.read);
+  held.endReading();
   const files = countOpenFiles(join(folder, "fd"));
   const samples = [
     ...known("sshd_unauthenticated_connections", title?.unauthenticated),

@@ -1,3 +1,4 @@
+import { cpSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { expect } from "chai";
 import { inTurns, interfaces, isUp } from "../../src/collectors/interfaces.ts";
 import { contextOf, healthyHost, hostWith, pathsBelow, table, thisHost } from "./fixture-host.ts";
@@ -57,6 +58,29 @@ describe("interfaces", () => {
     clearImmediate(next);
     expect(seen).to.deep.equal(names);
     expect(turns).to.be.at.least(19);
+  });
+
+  it("sees another device behind a name, and one that changed", async () => {
+    const files = (mtu: number) => ({
+      [`sys/class/net/eth0/mtu`]: `${mtu}\n`,
+      "sys/class/net/eth0/operstate": "up\n",
+    });
+    const root = hostWith(files(1500));
+    const collector = interfaces.create(contextOf(pathsBelow(root)));
+    const mtu = async () => {
+      const reading = await collector.read();
+      return reading.status === "ok" && table(reading.samples)['interface_mtu_bytes{interface="eth0"}'];
+    };
+    const seen = [await mtu()];
+    writeFileSync(`${root}/sys/class/net/eth0/mtu`, "9000\n");
+    seen.push(await mtu());
+    // Renamed, and the name given to another: the file that was read is still there.
+    renameSync(`${root}/sys/class/net/eth0`, `${root}/sys/class/net/eth1`);
+    cpSync(`${hostWith(files(1400))}/sys/class/net/eth0`, `${root}/sys/class/net/eth0`, { recursive: true });
+    seen.push(await mtu());
+    rmSync(`${root}/sys/class/net/eth0`, { recursive: true });
+    seen.push(await mtu());
+    expect(seen).to.deep.equal([1500, 9000, 1400, undefined]);
   });
 
   it("quotes an MTU that is none", async () => {
