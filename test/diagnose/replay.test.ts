@@ -100,11 +100,20 @@ describe("diagnose/replay", function () {
   }
 
   const lab = new URL("../fixtures/lab/", import.meta.url);
+  /** Of the alerts that paged there those whose evidence is in the logs: the others rest on collectors and kernel events. */
+  const toldByLogs = [
+    ...["none", "SshdCrashed", "SshdOomKilled", "SshdProcessLimit"],
+    ...["SshdConnectionThrottling", "SshdLoginTimeout", "SshResetTcpWrappers"],
+  ];
   for (const name of readdirSync(lab).filter((file) => file.endsWith(".jsonl"))) {
+    const [head = "{}", ...lines] = readFileSync(new URL(name, lab), "utf8").trim().split("\n");
+    const { page, knownPeers } = JSON.parse(head) as { page: string; knownPeers: string[] };
+    if (!toldByLogs.includes(page)) continue;
     it(`${name} of the lab: the alert that paged there`, () => {
-      const [head = "{}", ...lines] = readFileSync(new URL(name, lab), "utf8").trim().split("\n");
-      const { page, knownPeers } = JSON.parse(head) as { page: string; knownPeers: string[] };
-      const records = lines.map((line) => JSON.parse(line) as LogRecord).sort((a, b) => a.timeMs - b.timeMs);
+      const recorded = lines.map((line) => JSON.parse(line) as LogRecord | { readonly samples: unknown });
+      const records = recorded
+        .filter((line): line is LogRecord => "message" in line && line.source !== "tcp_trace")
+        .sort((a, b) => a.timeMs - b.timeMs);
       const { report } = replayed(records, { known: knownPeers });
       // The lab itself restarts sshd on request, which pages nobody.
       const [first] = found(report.steps.flatMap((step) => step.causes)).filter(

@@ -59,6 +59,7 @@ function replay({ knownPeers }: Head, readings: readonly Readings[], records: re
     ...records.map((record) => ({ atMs: record.timeMs, take: () => hear(ledger, record) })),
   ].sort((a, b) => a.atMs - b.atMs);
   ledger.tick(nowMs);
+  for (const first of readings.slice(0, 1)) show(collected, first);
   judge();
   for (const { atMs, take } of steps) {
     advance(atMs);
