@@ -22,7 +22,14 @@ export const maxStartups: Scenario = {
     await waiting;
     // sshd logs the first drops of an episode, the others as a total when it lets the next connection in.
     await clients.login(knownPeers.slice(0, 1));
-    return [exactly("connections_dropped_total", 10, { limit: "max_startups" }, { count: dropped, by: "clients" })];
+    const exact = exactly(
+      "connections_dropped_total",
+      10,
+      { limit: "max_startups" },
+      { count: dropped, by: "clients" },
+    );
+    const why = "OpenSSH 10 limits the rate of these lines, and tells how many more there were only after five minutes";
+    return [release === "12" ? exact : { ...exact, atLeast: 1, why }];
   },
   async heal({ host }) {
     await host.configure("", "reload");
