@@ -34,7 +34,7 @@ export function debianVersion(version: string): string {
   return version.replace("-", "~");
 }
 
-/** Gives its path below `folder`. "fast", for tests: larger, in a tenth of the time. */
+/** Gives its path below `folder`. "fast", for tests: larger, in a fifth of the time. */
 export async function buildDeb(
   origin: Origin,
   executable: Executable,
