@@ -1,7 +1,7 @@
 /**
  * `npm test`: every check in stages, each with its time, then what was skipped and why, then `N passed, N failed`.
  * With CI=true a skipped check is a failure, and the lab's core runs, too. `npm test -- --only STAGE`, `--list`.
- * `--full`: further hosts of the lab, fuzzing, and what tools/full.ts adds to tests.
+ * `--full`: further hosts of the lab, a fleet of a thousand, fuzzing, and what tools/full.ts adds to tests.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -153,6 +153,7 @@ function plan(): Stage[] {
       ? [onHosts("package on hosts", "test/lab/package.ts"), onHosts("unit on a host", "test/lab/unit.ts")]
       : []),
   ];
+  const scale: Check = { name: "a thousand hosts", command: tsx("test/scale/main.ts") };
   const fuzz: Check = { name: "fuzz", command: tsx("test/fuzz/main.ts", "--minutes", "5") };
   const all: Stage[] = [
     {
@@ -173,6 +174,7 @@ function plan(): Stage[] {
     { name: "pages", limitMinutes: 20, checks: [mocha("alert chain", pages)] },
     { name: "packaging", limitMinutes: 20, checks: [mocha("image and packaging", packaging)] },
     ...(lab ? [{ name: "lab", limitMinutes: 30, checks: hosts }] : []),
+    ...(flags.full ? [{ name: "scale", limitMinutes: 25, checks: [scale] }] : []),
     ...(flags.full ? [{ name: "fuzz", limitMinutes: 15, checks: [fuzz] }] : []),
   ];
   const wanted = flags.only;

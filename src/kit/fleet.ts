@@ -86,13 +86,6 @@ const inUse = "instance:sshreset_in_use:bool";
 const blind = "instance:sshreset_blind:bool";
 const crashed = "instance:sshreset_crashed:bool";
 
-/** What fleetGroup reads of each host, beyond the records of its causes: all that a central Prometheus needs. */
-export const fleetInputs: readonly string[] = [
-  "instance:sshreset_cause_evidence:bool",
-  ...[peersLost, inUse, blind, crashed],
-  ...["build_info", "host_info", "sshd_info", "known_peers_reset"].map((name) => `sshreset_${name}`),
-];
-
 /**
  * One host's part, for the end of the group that judges its causes. What nothing explains counts only after a
  * minute: vmalert shows what a rule has recorded to the next rule one evaluation later, and an explanation is three

@@ -252,7 +252,7 @@ describe("the fleet's rules", () => {
     const promtool = await debianOr(this, "promtool");
     const lose = hosts(4, { labels: n1, loses: at, lasts: 300 });
     const test = testOf([...lose, ...hosts(8, { labels: n1 })], at + 900);
-    const asked = [at + 60, at + 900].map((seconds) => ({
+    const asked = [at + 90, at + 900].map((seconds) => ({
       eval_time: `${seconds}s`,
       alertname: "SshFleetNetworkLosesPeers",
       exp_alerts: [],
