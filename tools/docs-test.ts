@@ -119,6 +119,12 @@ async function runAll(): Promise<number> {
     return 0;
   }
   const sandbox = new Sandbox();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => {
+      sandbox.remove();
+      process.exit(130);
+    });
+  }
   let count = 0;
   const tries: Try[] = [];
   try {
@@ -192,7 +198,8 @@ function isStage(text: string): boolean {
 
 /** Any exit code of ours that answers a question; 2 says that the question was wrong. */
 function isGood({ text }: Command, status: number): boolean {
-  if (isServer(text)) return status === 0 || status === 143;
+  // npm ends by the signal that it hands on.
+  if (isServer(text)) return status === 0 || (text.startsWith("npm") && status === 143);
   const [program, name = ""] = simpleCommands(text).at(-1) ?? [];
   const exits = program === "ssh-reset-exporter" ? (cli as Readonly<Record<string, Cli>>)[name]?.exits : undefined;
   return status === 0 || (exits !== undefined && status !== 2 && status in exits);

@@ -1,9 +1,9 @@
 /**
  * Where the commands of the docs run: a copy of this tree as the current folder, `ssh-reset-exporter` in PATH, and namespaces of
- * their own (user_namespaces(7)): no network but loopback, empty /var/lib, and logs in /var/log that tell of sshd's crash loop in
- * test/fixtures/demo, repaired a minute and a half ago; bastion.example.com is this host. Nothing of the machine is changed.
+ * their own (user_namespaces(7)): no network but loopback, nothing to write to but this copy, and logs in /var/log that tell of
+ * sshd's crash loop in test/fixtures/demo, repaired a minute and a half ago; bastion.example.com is this host.
  */
-import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import {
   chmodSync,
   cpSync,
@@ -63,9 +63,9 @@ export function whyNoSandbox(): string | undefined {
 export class Sandbox {
   readonly #folder = mkdtempSync(join(tmpdir(), "ssh-reset-exporter-docs-"));
   readonly #path: string;
+  #child: ChildProcess | undefined;
 
-  /** `programs`: folders of programs that the machine may not have. */
-  constructor(programs: readonly string[] = []) {
+  constructor() {
     const clone = join(this.#folder, "clone");
     for (const file of trackedFiles()) {
       mkdirSync(dirname(join(clone, file)), { recursive: true });
@@ -82,11 +82,13 @@ export class Sandbox {
     executable(join(bin, "ssh-reset-exporter"), `exec "${process.execPath}" "${clone}/built/cli/main.js" "$@"`);
     executable(join(bin, "iptables-save"), `cat <<'END'\n${rules}END`);
     executable(join(bin, "sudo"), 'while case $1 in -u) shift 2;; -*) shift;; *) false;; esac; do :; done\nexec "$@"');
-    this.#path = [bin, dirname(process.execPath), ...programs, process.env["PATH"]].join(":");
-    mkdirSync(join(this.#folder, "home"));
+    this.#path = [bin, dirname(process.execPath), process.env["PATH"]].join(":");
+    for (const name of ["home", "tmp"]) mkdirSync(join(this.#folder, name));
   }
 
+  /** With what runs in it. */
   remove(): void {
+    this.#child?.kill("SIGKILL");
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
@@ -94,16 +96,23 @@ export class Sandbox {
   async run(commands: readonly Command[]): Promise<Ran[]> {
     const out = mkdtempSync(join(this.#folder, "block-"));
     const script = [
-      host(join(root, "test/fixtures/demo")),
+      host(this.#folder),
       ...commands.map((command, index) => step(command.text, out, index)),
       "for stop in $stops; do $stop; done",
     ];
     writeFileSync(join(out, "script"), script.join("\n"));
     const child = spawn("unshare", [...unshare, "--kill-child", "bash", join(out, "script")], {
       cwd: join(this.#folder, "clone"),
-      env: { PATH: this.#path, HOME: join(this.#folder, "home"), LANG: "C.UTF-8", TZ: "UTC" },
+      env: {
+        PATH: this.#path,
+        HOME: join(this.#folder, "home"),
+        TMPDIR: join(this.#folder, "tmp"),
+        LANG: "C.UTF-8",
+        TZ: "UTC",
+      },
       stdio: ["ignore", "inherit", "inherit"],
     });
+    this.#child = child;
     const timer = setTimeout(() => child.kill("SIGKILL"), blockMs);
     const startedMs = Date.now();
     const watch = setInterval(() => {
@@ -147,9 +156,11 @@ stops="$stops stop${index}"`;
 export const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
 /** Of bash: this host. What listens on port 22 takes the place of sshd. */
-function host(recordings: string): string {
+function host(folder: string): string {
   const [crashes, repair] = ["crash-loop.log", "repaired.log"].map((name) =>
-    readFileSync(join(recordings, name), "utf8").trim().split("\n"),
+    readFileSync(join(root, "test/fixtures/demo", name), "utf8")
+      .trim()
+      .split("\n"),
   );
   const nowMs = Date.now();
   const lines = [...moved(crashes ?? [], nowMs - 120_000), ...moved(repair ?? [], nowMs - 100_000)];
@@ -158,6 +169,7 @@ function host(recordings: string): string {
   return [
     "set -u; stops=",
     "mount -t tmpfs tmpfs /var/log; mount -t tmpfs tmpfs /var/lib",
+    `mount --bind '${folder}' '${folder}'; mount -o remount,bind,ro /; cd '${join(folder, "clone")}'`,
     "ip link set lo up",
     "(cat /etc/hosts; echo 127.0.0.1 bastion.example.com) >/var/log/hosts; mount --bind /var/log/hosts /etc/hosts",
     file("auth.log", / sshd\[/),
