@@ -50,7 +50,7 @@ const own = (metric: string, start: number, perMinute = 0, labels: Labels = {}):
 const each = (metric: string, label: string, values: readonly string[], start = 0): Series[] =>
   values.map((value) => own(metric, start, 0, { [label]: value }));
 
-const collectors = ["conntrack", "interfaces", "memory", "sockets", "sshd", "tcp-counters", "reset_ttl", "cloud"];
+const collectors = ["conntrack", "interfaces", "memory", "sockets", "sshd", "tcp_counters", "reset_ttl", "cloud"];
 
 /** A healthy host: 20 known peers that work, and nothing else. */
 const healthy: readonly Series[] = [
