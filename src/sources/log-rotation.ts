@@ -29,23 +29,19 @@ interface Entry extends Sibling {
 
 /** Regular files only, without `path` itself under whatever name; empty if the folder may not be read. Throws where it cannot. */
 export function siblings(path: string): readonly Sibling[] {
-  return entries(path).filter(({ readable }) => readable);
+  let seen: readonly Entry[] | undefined;
+  for (let looks = 0; looks < 10 && seen === undefined; looks++) seen = lookTwice(path);
+  return (seen ?? look(path)).filter(({ readable }) => readable);
 }
 
-/** Listed until two looks agree: while a rotation renames one file after the other, a look may miss one. */
-function entries(path: string): readonly Entry[] {
-  let seen = look(path);
-  for (let looks = 1; looks < 10; looks++) {
-    const again = look(path);
-    if (isSameFolder(seen, again)) break;
-    seen = again;
-  }
-  return seen;
+/** Two looks agree: while a rotation renames one file after the other, a look may miss one. Undefined if they do not. */
+function lookTwice(path: string): readonly Entry[] | undefined {
+  const [one, other] = [look(path), look(path)];
+  const same = one.length === other.length && one.every((entry, n) => isSameName(entry, other[n]));
+  return same ? other : undefined;
 }
 
-function isSameFolder(a: readonly Entry[], b: readonly Entry[]): boolean {
-  return a.length === b.length && a.every((entry, n) => entry.path === b[n]?.path && entry.inode === b[n].inode);
-}
+const isSameName = (a: Entry, b: Entry | undefined): boolean => b !== undefined && a.path === b.path && isSame(a, b);
 
 function look(path: string): readonly Entry[] {
   const found: Entry[] = [];
@@ -163,13 +159,12 @@ export async function successor(path: string, newest: LogReader): Promise<Succes
 /** Undefined if names moved meanwhile. */
 async function oldestAfter(path: string, newest: LogReader, named: HeldFile): Promise<Successor | undefined> {
   if (isSame(newest, named)) return undefined;
-  const all = entries(path);
+  const all = lookTwice(path);
+  if (all === undefined) return undefined;
   const place = await placeOf(newest, all);
   const after =
     place === undefined ? all.filter(({ modifiedNs }) => modifiedNs > newest.modifiedNs()) : all.slice(place + 1);
-  const rotated = after.filter(({ rotation }) => rotation !== undefined);
-  const end = rotated.findIndex((sibling) => isSame(sibling, named));
-  const between = end === -1 ? rotated : rotated.slice(0, end);
+  const between = after.filter(({ rotation }) => rotation !== undefined);
   const losses: string[] = [];
   // Deleted by hand it has no successors but the named one. Rotated away it has, and nobody knows how many went with it.
   if (place === undefined && between.length > 0)

@@ -24,7 +24,10 @@ export interface LogfileOptions extends SourceStart {
 /** A rotated file is held this long after its last line, for a daemon that has not reopened its log yet. */
 const lateWritesMs = 60_000;
 const heldFilesLimit = 4;
-/** So many files that wait to be read are held open: a slow reader then loses none to the rotation, which deletes the oldest. */
+/**
+ * So many files that wait to be read are held open: a slow reader then loses none to the rotation, which deletes the
+ * oldest. Deleted ones take their space until they are read.
+ */
 const waitingFilesLimit = 16;
 
 /** The log files of a host, as distributions name them, below `rootfs`; only those that are there. */

@@ -1,4 +1,4 @@
-import { appendFileSync, renameSync, writeFileSync } from "node:fs";
+import { appendFileSync, renameSync, utimesSync, writeFileSync } from "node:fs";
 import { expect } from "chai";
 import { createLogfileSource } from "../../src/sources/logfile.ts";
 import { folders, lines, numbered, pollMs, Reading, rotate, start } from "./reading.ts";
@@ -61,6 +61,23 @@ describe("a log file that is rotated by rename", () => {
     }
     await reading.count(7);
     expect(reading.messages).to.deep.equal(numbered(0, 7));
+    expect(reading.lost).to.equal(0);
+    await reading.stop();
+  });
+
+  it("reads files in the order of their dates, though an older one was written to last", async () => {
+    const path = `${temporary.make()}/secure`;
+    writeFileSync(path, lines(0, 1));
+    const reading = new Reading(createLogfileSource({ ...start(), paths: [path], pollMs: 200 }));
+    await reading.count(1);
+    for (const [n, date] of ["20261120", "20261121", "20261122"].entries()) {
+      renameSync(path, `${path}-${date}`);
+      writeFileSync(path, lines(n + 1, n + 2));
+    }
+    const late = new Date(Date.now() + 1000);
+    utimesSync(`${path}-20261121`, late, late);
+    await reading.count(4);
+    expect(reading.messages).to.deep.equal(numbered(0, 4));
     expect(reading.lost).to.equal(0);
     await reading.stop();
   });
