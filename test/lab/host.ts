@@ -11,6 +11,8 @@ import { attempt, type Ended, run, until } from "./command.ts";
 import type { Release } from "./roots.ts";
 import type { Stage } from "./stage.ts";
 
+/** /proc/loadavg of a host with little to do. */
+const idle = "0.50 0.50 0.50 1/100 1\n";
 const memoryLimit = 1024 * 1024 * 1024;
 const environment = [
   "-i",
@@ -41,6 +43,7 @@ export class Host {
   readonly #leader: number;
   readonly #stage: Stage;
   readonly #name: string;
+  #watch: NodeJS.Timeout | undefined;
   /** Ends the host at once, as a power cut would. */
   readonly halt: () => void;
   private constructor(stage: Stage, { release, name }: HostOptions, root: string, leader: number, halt: () => void) {
@@ -129,8 +132,8 @@ export class Host {
     ];
     await run("nsenter", words);
     await host.attempt("mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing");
-    await host.run(`echo '0.50 0.50 0.50 1/100 1' > /run/loadavg`);
-    await host.hideLoad();
+    host.#showLoad(idle);
+    await host.run("mount --bind /etc/loadavg /proc/loadavg");
     // nspawn gives it the sysfs of the machine's own network namespace.
     await host.run("mkdir -p /run/sysfs && mount -t sysfs sysfs /run/sysfs");
     await until("sshd listens", async () => (await host.attempt("ss -Hltn 'sport = :22'")).stdout.includes(":22"));
@@ -148,9 +151,9 @@ export class Host {
     return attempt(program, args, { timeoutMs });
   }
 
-  /** The load average is the machine's, and none of this host's business: it reads one of an idle host. */
-  async hideLoad(): Promise<void> {
-    await this.run("mountpoint -q /proc/loadavg || mount --bind /run/loadavg /proc/loadavg");
+  /** What it reads as its load average: that of the machine is none of its business. In place: a reader may hold it open. */
+  #showLoad(text: string): void {
+    writeFileSync(join(this.root, "etc/loadavg"), text);
   }
 
   /**
@@ -158,8 +161,8 @@ export class Host {
    * so many tasks that want a CPU and yield to everybody else's: the machine's load average, at little cost. They end
    * with `unload`, and after two minutes at the latest.
    */
-  async load(tasks: number): Promise<void> {
-    await this.run("umount /proc/loadavg");
+  load(tasks: number): void {
+    this.#watch = setInterval(() => this.#showLoad(readFileSync("/proc/loadavg", "utf8")), 1000);
     const cgroup = this.#stage.cgroup(`load-${this.#name}`);
     for (const path of cgroup) {
       if (existsSync(join(path, "cpu.shares"))) writeFileSync(join(path, "cpu.shares"), "2");
@@ -170,8 +173,9 @@ export class Host {
     spawn("sh", ["-c", `${enter} && { ${busy.repeat(tasks)} }`], { stdio: "ignore" });
   }
 
-  async unload(): Promise<void> {
-    await this.hideLoad();
+  unload(): void {
+    clearInterval(this.#watch);
+    this.#showLoad(idle);
     for (const path of this.#stage.cgroup(`load-${this.#name}`)) endAll(path);
   }
 

@@ -5,7 +5,7 @@ const alone = { kind: "cpu", why: "load is the machine's, not a host's" };
 /** Many tasks want the CPUs, sshd's unit gets a hundredth of one: how many logins of known peers then fail. */
 async function starve({ host, clients, knownPeers }: Bench): Promise<number> {
   await host.configure("LoginGraceTime 5\nMaxStartups 100\n");
-  await host.load(32);
+  host.load(32);
   await host.run("systemctl set-property --runtime ssh.service CPUQuota=1%");
   const logins = knownPeers.map((peer) => clients.ssh(peer, "true", ["-o", "ConnectTimeout=60"], 60_000));
   const failed = (await Promise.all(logins)).filter(({ status }) => status !== 0).length;
@@ -14,7 +14,7 @@ async function starve({ host, clients, knownPeers }: Bench): Promise<number> {
 }
 
 const heal = async ({ host }: Bench): Promise<void> => {
-  await host.unload();
+  host.unload();
   await host.run("systemctl set-property --runtime ssh.service CPUQuota=");
   await host.configure("");
 };
