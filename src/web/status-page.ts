@@ -102,7 +102,7 @@ function found({ conclusion, steps }: ChecklistReport): readonly CauseReport[] {
 function foundCause(cause: CauseReport, named: string | undefined, { runbookBase }: Links): string {
   const { cause: id, title, summary, state, follows, episodes, evidence, alert, next, trend } = cause;
   const after = follows === undefined ? "" : ` It follows from <code>${escapeHtml(follows)}</code>.`;
-  const numbers = evidence.map((number) => `<li>${escapeHtml(evidenceText(number))}</li>`).join("");
+  const numbers = evidence.map((number) => `<li>${withCode(evidenceText(number))}</li>`).join("");
   const [first, ...others] = next.map(
     ({ run, shows }) => `<pre tabindex="0">${escapeHtml(run)}</pre><p class="muted">${withCode(shows)}</p>`,
   );

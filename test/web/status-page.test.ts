@@ -51,6 +51,10 @@ describe("web/status-page", function () {
     });
   }
 
+  it("shows what is quoted in a sentence as code", () => {
+    expect(pageOf(of("conntrack-full"))).to.include("<li>Messages <code>table full</code> in 5 minutes: 24 (evidence:");
+  });
+
   it("draws each cause's leading number of the last hour: a share as it was, counts by the minute", () => {
     const trendOf = (name: string, cause: string) =>
       of(name)
