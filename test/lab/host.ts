@@ -132,6 +132,7 @@ export class Host {
     ];
     await run("nsenter", words);
     await host.attempt("mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing");
+    writeFileSync(join(root, "etc/loadavg"), "");
     host.#showLoad(idle);
     await host.run("mount --bind /etc/loadavg /proc/loadavg");
     // nspawn gives it the sysfs of the machine's own network namespace.
@@ -153,7 +154,8 @@ export class Host {
 
   /** What it reads as its load average: that of the machine is none of its business. In place: a reader may hold it open. */
   #showLoad(text: string): void {
-    writeFileSync(join(this.root, "etc/loadavg"), text);
+    // Never shorter, and never empty in between.
+    writeFileSync(join(this.root, "etc/loadavg"), `${text.trim().padEnd(60)}\n`, { flag: "r+" });
   }
 
   /**
