@@ -12,9 +12,11 @@ export interface CommandOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly input?: string;
   readonly cwd?: string;
+  /** Of standard output; what is more is cut off. Default 1 MB. */
+  readonly limitBytes?: number;
 }
 
-const limit = 1 << 20;
+const defaultLimit = 1 << 20;
 
 /** Its standard output. Throws when it does not end with 0. */
 export async function run(program: string, args: readonly string[], options: CommandOptions = {}): Promise<string> {
@@ -28,7 +30,7 @@ export async function run(program: string, args: readonly string[], options: Com
 
 /** However it ends; a deadline ends it with SIGKILL. */
 export function attempt(program: string, args: readonly string[], options: CommandOptions = {}): Promise<Ended> {
-  const { timeoutMs = 30_000, env = process.env, input, cwd } = options;
+  const { timeoutMs = 30_000, env = process.env, input, cwd, limitBytes: limit = defaultLimit } = options;
   return new Promise((resolve) => {
     const child = spawn(program, args, { env, cwd, stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"] });
     let stdout = "";

@@ -16,6 +16,7 @@ import { idents, parse } from "../../src/parsers/index.ts";
 import { journalFields, journalRecord } from "../../src/sources/journal.ts";
 import { JournalExport } from "../../src/sources/journal-export.ts";
 import { tallyMetrics } from "../../src/tallies/index.ts";
+import { attempt } from "./command.ts";
 import type { Bench } from "./scenario.ts";
 import type { TraceTap } from "./trace-tap.ts";
 
@@ -47,8 +48,8 @@ export interface Readings {
   ])[];
 }
 
-/** Needs sockets' idle ages, second by second: the tally is recorded instead of what it was made from. */
-export const recordedTallies = ["sshreset_sessions_cut_idle_total"];
+/** Made from sockets' idle ages, second by second, and from flow logs: recorded instead of what they were made from. */
+export const recordedTallies = ["sshreset_sessions_cut_idle_total", "sshreset_cloud_flows_total"];
 
 export class Recording {
   readonly #folder: string;
@@ -69,7 +70,8 @@ export class Recording {
   async save(counts: Head["counts"], page: string): Promise<void> {
     const { host, monitoring, network, release, knownPeers } = this.#bench;
     const since = `--since=@${(this.#startedMs / 1000).toFixed(3)}`;
-    const { stdout: journal } = await host.attempt(`journalctl --no-pager -o export ${since}`);
+    const [program, words] = host.inside("journalctl", "--no-pager", "-o", "export", since);
+    const { stdout: journal } = await attempt(program, words, { limitBytes: 64 << 20 });
     const resets = this.#tap.since(network.serverAddress, this.#startedMs);
     const records = [...knownRecords(Buffer.from(journal)), ...resets].sort((a, b) => a.timeMs - b.timeMs);
     const head: Head = { scenario: this.#name.replace(/-\d+$/, ""), release, page, knownPeers, counts };
