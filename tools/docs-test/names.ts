@@ -29,13 +29,13 @@ const helps: Readonly<Record<string, (words: readonly string[]) => readonly stri
 
 const helpTexts = new Map<string, string>();
 
-/** Code in the text: commands, metrics, files. What has a placeholder in it is left out. */
+/** Code in the text: commands, metrics, files. What has a placeholder in it is left out, and Prometheus' own switches. */
 export function spanProblems(code: string): string[] {
   const problems: string[] = [];
   if (/^(?:sudo )?(?:ssh-reset-exporter|npm) .*[^.]$/.test(code))
     problems.push(...simpleCommands(code).flatMap(commandProblems));
   const flag = /^--(?:no-|\[no-\])?([a-z_]+\.[\w.-]+)/.exec(code)?.[1];
-  if (flag !== undefined && !/[A-Z]$/.test(flag) && !flagNames().has(`--${flag}`))
+  if (flag !== undefined && !/[A-Z]$|^web\.enable-/.test(flag) && !flagNames().has(`--${flag}`))
     problems.push(`there is no flag --${flag}`);
   for (const [, name = "", labels = ""] of code.matchAll(
     /\b((?:\w+:)?sshreset_[a-z0-9_]+(?::\w+)?)(?:\{([^{}]*)\})?/g,
