@@ -57,7 +57,8 @@ export class Replay {
   constructor(options: ReplayOptions) {
     this.#options = options;
     const { window, peers, known, peer } = options;
-    this.#ledger = new Ledger(peers === undefined ? {} : { peers });
+    // Counted from 0, should there be any: whether they are read at all is told by their sources.
+    this.#ledger = new Ledger({ ...(peers && { peers }), flowLogs: true, haproxy: true });
     for (const { address, timeMs } of known) this.#ledger.learn(address, timeMs);
     this.#clockMs = Math.floor((window.fromMs - warmUpMs) / judgeMs) * judgeMs;
     this.#eventMs = this.#clockMs;

@@ -227,6 +227,7 @@ export class Exporter {
         this.#log.error({ source, error: String(error) }, "a record was skipped; this is a bug"),
       ledger: {
         flowLogs: this.#plan.names.includes("flow_log"),
+        haproxy: this.#plan.names.includes("haproxy"),
         netNamespace: ownNetNamespace(this.#paths.procfs),
         kernelVisible: () => this.#source("tcp_trace")?.status().up === true,
         idleMsOf: (address, port) => this.#sockets.idleMsOf(address, port, Date.now()),

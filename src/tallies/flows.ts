@@ -7,7 +7,7 @@ import type { LogRecord } from "../model/record.ts";
 import { amount, list, object, oneOf, optional, text, time } from "../model/saved.ts";
 import { Counters } from "./counters.ts";
 import { Heard, heardKinds } from "./heard.ts";
-import { restoreAll, snapshotAll, type Tally } from "./tally.ts";
+import { restoreAll, snapshotAll, type Tally, whereRead } from "./tally.ts";
 
 export const flows: MetricDef = {
   name: "sshreset_cloud_flows_total",
@@ -62,6 +62,7 @@ const waitingShape = list(
 export class FlowTally implements Tally {
   readonly kinds: readonly EventKind[];
   readonly #peers: Peers;
+  readonly #joined: boolean;
   readonly #parts = {
     flows: new Counters(flows),
     resets: new Counters(flowResets),
@@ -75,6 +76,7 @@ export class FlowTally implements Tally {
   /** `joined`: flow logs are read, so that it is worth knowing who was heard of here. */
   constructor(peers: Peers, joined: boolean) {
     this.#peers = peers;
+    this.#joined = joined;
     this.kinds = joined ? ["flow", ...heardKinds] : ["flow"];
   }
 
@@ -105,7 +107,8 @@ export class FlowTally implements Tally {
 
   samples(): Sample[] {
     const { heard: _, ...counters } = this.#parts;
-    return Object.values(counters).flatMap((part) => part.samples());
+    const samples = Object.values(counters).flatMap((part) => part.samples());
+    return whereRead(this.#joined, samples);
   }
 
   snapshot(): unknown {

@@ -44,6 +44,8 @@ export interface LedgerOptions {
   readonly capacity?: number;
   /** A cloud's flow logs are read. */
   readonly flowLogs?: boolean;
+  /** haproxy's log is read. */
+  readonly haproxy?: boolean;
 }
 
 /** A longer gap between ticks means that the process did not run. */
@@ -105,7 +107,7 @@ export class Ledger {
       oom: new OomTally(),
       kernel: new KernelTally(options.netNamespace),
       flows: new FlowTally(peers, options.flowLogs === true),
-      proxy: new ProxyTally(),
+      proxy: new ProxyTally(options.haproxy === true),
     };
     this.#endTallies = Object.values(this.#tallies).filter((tally) => tally.ended !== undefined);
     for (const tally of Object.values(this.#tallies)) {

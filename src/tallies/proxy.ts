@@ -4,7 +4,7 @@ import { type Event, type EventKind, proxyEnders, proxyStages } from "../model/e
 import type { MetricDef, Sample } from "../model/metric.ts";
 import type { LogRecord } from "../model/record.ts";
 import { Counters } from "./counters.ts";
-import { restoreAll, snapshotAll, type Tally } from "./tally.ts";
+import { restoreAll, snapshotAll, type Tally, whereRead } from "./tally.ts";
 
 export const proxySessions: MetricDef = {
   name: "sshreset_proxy_sessions_ended_total",
@@ -42,6 +42,12 @@ export class ProxyTally implements Tally {
     servers: new Counters(proxyServerChanges),
     headers: new Counters(proxyHeaders),
   };
+  readonly #isRead: boolean;
+
+  /** `isRead`: a proxy's log is read, so that none of its sessions is a fact. */
+  constructor(isRead: boolean) {
+    this.#isRead = isRead;
+  }
 
   handle(event: Event, { count }: LogRecord): void {
     if (event.kind === "proxy.ended") this.#parts.sessions.add(count, event.endedBy, event.stage);
@@ -54,7 +60,8 @@ export class ProxyTally implements Tally {
   }
 
   samples(): Sample[] {
-    return Object.values(this.#parts).flatMap((part) => part.samples());
+    const { sessions, servers, headers } = this.#parts;
+    return [...whereRead(this.#isRead, [...sessions.samples(), ...servers.samples()]), ...headers.samples()];
   }
 
   snapshot(): unknown {

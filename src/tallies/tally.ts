@@ -19,6 +19,11 @@ export interface Tally {
   restore(saved: unknown): void;
 }
 
+/** What comes from a source that few hosts have: not read is not 0. What was counted in an earlier life stays. */
+export function whereRead(isRead: boolean, samples: Sample[]): Sample[] {
+  return isRead || samples.some(({ value }) => value !== 0) ? samples : [];
+}
+
 /** Snapshots of several parts under their names. */
 export function snapshotAll(parts: Readonly<Record<string, { snapshot(): unknown }>>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(parts).map(([name, part]) => [name, part.snapshot()]));

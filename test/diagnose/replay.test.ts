@@ -103,7 +103,7 @@ describe("diagnose/replay", function () {
   /** Of the alerts that paged there those whose evidence is in the logs: the others rest on collectors and kernel events. */
   const toldByLogs = [
     ...["none", "SshdCrashed", "SshdOomKilled", "SshdProcessLimit"],
-    ...["SshdConnectionThrottling", "SshdLoginTimeout", "SshResetTcpWrappers"],
+    ...["SshdConnectionThrottling", "SshdLoginTimeout", "SshResetTcpWrappers", "SshResetProxyProtocol"],
   ];
   for (const name of readdirSync(lab).filter((file) => file.endsWith(".jsonl"))) {
     const [head = "{}", ...lines] = readFileSync(new URL(name, lab), "utf8").trim().split("\n");

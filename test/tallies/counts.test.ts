@@ -321,8 +321,14 @@ describe("the ledger", () => {
     expect(samples.find(({ name }) => name === "sshreset_connections_accepted_total")?.value).to.equal(0);
   });
 
+  it("shows what comes from a proxy's and a cloud's log only where these are read: not read is not 0", () => {
+    const names = new Ledger().samples(0).map(({ name }) => name);
+    expect(names.filter((name) => /_(?:cloud_flow|proxy_s)/.test(name))).to.deep.equal([]);
+    expect(names).to.include("sshreset_proxy_headers_refused_total");
+  });
+
   it("shows every metric from the start, each with a definition, none twice, and no label outside its set", () => {
-    const samples = new Ledger().samples(0);
+    const samples = new Ledger({ flowLogs: true, haproxy: true }).samples(0);
     const names = new Set(samples.map(({ name }) => name));
     expect(tallyMetrics.map(({ name }) => name).filter((name) => !names.has(name))).to.deep.equal([]);
     const seen = new Set<string>();
