@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, chown, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import { get } from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -16,7 +16,11 @@ import { debianOr } from "../../tools/debian.ts";
 import { objectsOf, rendered } from "../../tools/kubernetes/chart.ts";
 import { kubernetesToolsOr } from "../../tools/kubernetes/tools.ts";
 import { skip } from "../../tools/skip.ts";
+import { machineAsNode } from "../deploy/machine-node.ts";
 import { type Container, endContainer, type Node, type PodSpec, startContainer } from "../deploy/pod.ts";
+import { complete, difference, missing, row, settled, startPod, type Variant } from "../deploy/variants.ts";
+import { type Parts, partsOf } from "../lab/parts.ts";
+import { rootfs } from "../lab/roots.ts";
 import { Buildah, buildImage } from "./buildah.ts";
 
 const run = promisify(execFile);
@@ -165,29 +169,14 @@ describe("the image", function () {
       const flags = [...values.flatMap((value) => ["--set", value]), "--set-json", 'config={"log.format":"json"}'];
       const objects = objectsOf(await rendered(helm, flags));
       pod = (objects.find(({ kind }) => kind === "DaemonSet") as unknown as DaemonSet).spec.template.spec;
-      const top = join(folder, "node");
-      const machine = "ffad94139a794ef99093e805b4f0b0cb";
-      for (const path of [`var/log/journal/${machine}`, "run/log", "state"])
-        await mkdir(join(top, path), { recursive: true });
       const config = objects.find(({ kind }) => kind === "ConfigMap") as unknown as { data: Record<string, string> };
-      await writeFile(join(top, "config.yaml"), config.data["config.yaml"] ?? "");
-      const { path, env } = await debianOr(this, "systemd-journal-remote");
-      const journal = join(top, `var/log/journal/${machine}/system.journal`);
-      await run(path, ["-o", journal, "test/fixtures/journal/incidents.export"], { env });
-      // As systemd's access control lists leave it: the group adm reads, nobody else.
-      await chown(journal, 0, 4);
-      await chmod(journal, 0o640);
-      const own = ["/var/log", "/run/log"];
-      node = {
+      node = await machineAsNode({
+        folder: join(folder, "node"),
         image: await buildah.unpacked(image),
-        address: "127.0.0.1",
-        folder: join(folder, "pod"),
-        at: (hostPath) => {
-          if (own.includes(hostPath)) return join(top, hostPath);
-          if (hostPath === "volume:config") return join(top, "config.yaml");
-          return hostPath === "/var/lib/ssh-reset-exporter" ? join(top, "state") : hostPath;
-        },
-      };
+        root: await rootfs("12", console.error),
+        journalRemote: await debianOr(this, "systemd-journal-remote"),
+        config: config.data["config.yaml"] ?? "",
+      });
     });
     afterEach(async () => {
       for (const container of [...(pod?.initContainers ?? []), ...(pod?.containers ?? [])])
@@ -297,6 +286,25 @@ describe("the image", function () {
       const shell = { ...exporterOf(pod), securityContext: asked, command: ["/bin/sh", "-c"] };
       await ended(await start({ ...shell, args: ["grep ^CapEff: /proc/self/status"] }));
       expect(said).to.match(/CapEff:\s0+\n/);
+    });
+
+    it("needs each thing that docs/install-container.md lists, for what it says", async () => {
+      const page = await readFile("docs/install-container.md", "utf8");
+      const values = ["tcpTrace.enabled=false", `port=${port}`, "extraArgs={--source.from-beginning,--no-source.kmsg}"];
+      const look = async (variant: Variant): Promise<Parts> => {
+        const running = await startPod(node, { ...variant, values: [...values, ...(variant.values ?? [])] });
+        try {
+          await settled(running);
+          return partsOf(await running.ask("/metrics"));
+        } catch (error) {
+          throw new Error(`${variant.name}: ${error instanceof Error ? error.message : error}; ${running.said()}`);
+        } finally {
+          await running.end();
+        }
+      };
+      const first = await look(complete);
+      expect(first.parts.get("source journal")).to.equal("yes");
+      for (const variant of missing) expect(page).to.include(row(variant, difference(first, await look(variant))));
     });
 
     const metricsWith = (wanted: RegExp): Promise<string> =>
