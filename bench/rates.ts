@@ -41,16 +41,18 @@ async function fileRow(folder: string): Promise<Row> {
       over = true;
     };
     let read = 0;
+    let lost = 0;
     const bounds = await measure(
       place,
       (log) => void fill(log),
       (values) => {
         read = values.get('sshreset_source_records_total{source="logfile"}') ?? 0;
+        lost = values.get('sshreset_source_lost_records_total{source="logfile"}') ?? Number.NaN;
         return over;
       },
     );
     return boundsRow(
-      `${(written / fileSeconds / 1e6).toFixed(1)} M lines a second for a minute (${((100 * read) / written).toFixed(0)} % read by then, none lost)`,
+      `${(written / fileSeconds / 1e6).toFixed(1)} M lines a second for a minute (${((100 * read) / written).toFixed(0)} % read by then, ${lost} lost)`,
       bounds,
     );
   } finally {
@@ -76,7 +78,10 @@ async function journalRow(folder: string): Promise<Row> {
       (values) => over && values.get("sshreset_authentication_failures_total") === journald.written,
       `--source.journal.directory=${journald.journal}`,
     );
-    return boundsRow(`the journal as fast as journald writes it, ${Math.round(perSecond)} records a second`, bounds);
+    return boundsRow(
+      `the journal as fast as journald writes it, ${Math.round(perSecond)} records a second (memory with journalctl's maps of the files)`,
+      bounds,
+    );
   } finally {
     await journald.close();
   }
