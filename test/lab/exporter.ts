@@ -36,6 +36,7 @@ export class LabExporter {
   readonly #host: Host;
   readonly #monitoring: Monitoring;
   #state = "";
+  #flags: readonly string[] = [];
 
   constructor(host: Host, monitoring: Monitoring) {
     this.#host = host;
@@ -51,6 +52,7 @@ export class LabExporter {
 
   /** With the state that it has. */
   async resume(flags: readonly string[] = []): Promise<void> {
+    this.#flags = flags;
     const words = [
       ...["systemd-run", "--quiet", `--unit=${unit}`, "--property=KillMode=process", "--collect", "--"],
       ...["/opt/node", "/opt/project/dist/cli/main.js", "--web.listen-address=:10922"],
@@ -75,6 +77,11 @@ export class LabExporter {
       const log = await this.#host.attempt(`journalctl --no-pager -o cat -u ${unit} | tail -n 20`);
       throw new Error(`${error instanceof Error ? error.message : error}\n${log.stdout}`);
     }
+  }
+
+  /** That it was last started with, beside those of every scenario. */
+  get flags(): readonly string[] {
+    return this.#flags;
   }
 
   async stop(): Promise<void> {

@@ -30,6 +30,8 @@ export interface Head {
   /** The alert that must page, or "none". */
   readonly page: string;
   readonly knownPeers: readonly string[];
+  /** Of the exporter. */
+  readonly flags?: readonly string[];
   /** Counted by /metrics from the injection on. */
   readonly counts: readonly {
     readonly metric: string;
@@ -68,13 +70,14 @@ export class Recording {
 
   /** Called when it has paged, or stayed quiet, and before it heals. */
   async save(counts: Head["counts"], page: string): Promise<void> {
-    const { host, monitoring, network, release, knownPeers } = this.#bench;
+    const { host, exporter, monitoring, network, release, knownPeers } = this.#bench;
     const since = `--since=@${(this.#startedMs / 1000).toFixed(3)}`;
     const [program, words] = host.inside("journalctl", "--no-pager", "-o", "export", since);
     const { stdout: journal } = await attempt(program, words, { limitBytes: 64 << 20 });
     const resets = this.#tap.since(network.serverAddress, this.#startedMs);
     const records = [...knownRecords(Buffer.from(journal)), ...resets].sort((a, b) => a.timeMs - b.timeMs);
-    const head: Head = { scenario: this.#name.replace(/-\d+$/, ""), release, page, knownPeers, counts };
+    const { flags } = exporter;
+    const head: Head = { scenario: this.#name.replace(/-\d+$/, ""), release, page, knownPeers, flags, counts };
     const lines = [head, ...(await this.#readings()), ...records].map((line) => JSON.stringify(line));
     const text = `${lines.join("\n")}\n`;
     // Five hundred strangers are more than a fixture may hold.

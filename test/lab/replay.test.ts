@@ -29,9 +29,18 @@ interface Replayed {
   readonly nowMs: number;
 }
 
-function replay({ knownPeers }: Head, readings: readonly Readings[], records: readonly LogRecord[]): Replayed {
+function replay(
+  { knownPeers, flags = [] }: Head,
+  readings: readonly Readings[],
+  records: readonly LogRecord[],
+): Replayed {
   const traced = records.some(({ source }) => source === "tcp_trace");
-  const ledger = new Ledger({ kernelVisible: () => traced });
+  const named = (flag: string): string[] =>
+    flags.filter((each) => each.startsWith(`${flag}=`)).map((each) => each.slice(flag.length + 1));
+  const ledger = new Ledger({
+    kernelVisible: () => traced,
+    peers: { healthChecks: named("--peers.health-check"), proxies: named("--peers.proxy") },
+  });
   const diagnosis = new Diagnosis();
   const alerts = new Set<string>();
   const collected = new Map<string, Sample>();
