@@ -11,7 +11,7 @@ import { restoreAll, snapshotAll, type Tally, whereRead } from "./tally.ts";
 
 export const flows: MetricDef = {
   name: "sshreset_cloud_flows_total",
-  help: "Flows from clients to sshd's ports in the cloud's flow logs. action=reject: the cloud let nothing through.",
+  help: "Flows from clients to sshd's ports in the cloud's flow logs. action=reject: the cloud let nothing through. Only where flow logs are read.",
   type: "counter",
   labels: ["provider", "action", "peer_class"],
   values: { provider: flowProviders, action: flowActions, peer_class: peerClasses },

@@ -10,7 +10,7 @@ export const proxySessions: MetricDef = {
   name: "sshreset_proxy_sessions_ended_total",
   help:
     "Sessions in TCP mode that haproxy's log says ended, by whom: nobody (both sides closed), client, server, client_timeout " +
-    "(cD), server_timeout (sD), server_down, resource (the proxy ran short), proxy. stage: setup = before it was connected to the server.",
+    "(cD), server_timeout (sD), server_down, resource (the proxy ran short), proxy. stage: setup = before it was connected to the server. Only where its log is read.",
   type: "counter",
   labels: ["ended_by", "stage"],
   values: { ended_by: proxyEnders, stage: proxyStages },
