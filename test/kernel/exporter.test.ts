@@ -8,11 +8,12 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
-import { debianOr, type Tool } from "../../tools/debian.ts";
+import type { Tool } from "../../tools/debian.ts";
 import { skip } from "../../tools/skip.ts";
-import { type Lab, labProblem, type Namespace, openLab, setInNamespace } from "../netns.ts";
+import { type Lab, type Namespace, setInNamespace } from "../netns.ts";
 import { type LabSshd, type SshdOptions, startSshd } from "./sshd.ts";
-import { mountTracefs, type TracefsMount } from "./tracefs.ts";
+import { openTracedLab } from "./traced-lab.ts";
+import type { TracefsMount } from "./tracefs.ts";
 import { waitFor } from "./wait.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -29,23 +30,13 @@ describe("the exporter on real faults", function () {
   const table: (readonly string[])[] = [];
 
   before(async function () {
-    const problem = labProblem();
-    if (problem !== undefined) skip(this, problem);
-    nft = await debianOr(this, "nft");
-    await debianOr(this, "sshd");
-    await debianOr(this, "rsyslogd");
-    try {
-      tracefs = mountTracefs();
-    } catch (error) {
-      skip(this, String(error));
-    }
+    ({ lab, tracefs, nft } = await openTracedLab(this));
     state = mkdtempSync(join(tmpdir(), "ssh-reset-exporter-state-"));
     bin = join(state, "bin");
     mkdirSync(bin);
     const libraries = nft.env["LD_LIBRARY_PATH"] ?? "";
     writeFileSync(join(bin, "nft"), `#!/bin/sh\nLD_LIBRARY_PATH=${libraries} exec ${nft.path} "$@"\n`);
     chmodSync(join(bin, "nft"), 0o755);
-    lab = await openLab();
     await setInNamespace(lab.client, "net/ipv4/ip_default_ttl", 128);
   });
   after(() => {

@@ -14,11 +14,11 @@ import { loadRuleset } from "../../src/observe/nft.ts";
 import { removalText, rulesetText } from "../../src/observe/ruleset.ts";
 import { parse } from "../../src/parsers/index.ts";
 import { createTcpTraceSource } from "../../src/sources/tcp-trace.ts";
-import { debianOr } from "../../tools/debian.ts";
 import { skip } from "../../tools/skip.ts";
-import { type Lab, labProblem, openLab, setInNamespace } from "../netns.ts";
+import { type Lab, setInNamespace } from "../netns.ts";
 import { type LabSshd, startSshd } from "./sshd.ts";
-import { mountTracefs, type TracefsMount } from "./tracefs.ts";
+import { openTracedLab } from "./traced-lab.ts";
+import type { TracefsMount } from "./tracefs.ts";
 import { waitFor } from "./wait.ts";
 
 describe("the TTL of resets", function () {
@@ -34,18 +34,10 @@ describe("the TTL of resets", function () {
   let collector: Collector;
 
   before(async function () {
-    const problem = labProblem();
-    if (problem !== undefined) skip(this, problem);
-    const nft = await debianOr(this, "nft");
-    await debianOr(this, "sshd");
-    await debianOr(this, "rsyslogd");
     if (spawnSync("python3", ["-c", ""]).status !== 0) skip(this, "needs python3 to forge packets");
-    try {
-      tracefs = mountTracefs();
-    } catch (error) {
-      skip(this, String(error));
-    }
-    lab = await openLab();
+    const opened = await openTracedLab(this);
+    ({ lab, tracefs } = opened);
+    const { nft } = opened;
     await setInNamespace(lab.client, "net/ipv4/ip_default_ttl", 128);
     await setInNamespace(lab.client, "net/ipv6/conf/c0/hop_limit", 128);
     // The nft in PATH is the server's.

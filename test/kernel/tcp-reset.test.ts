@@ -10,11 +10,11 @@ import { expect } from "chai";
 import type { LogRecord } from "../../src/model/record.ts";
 import { parse } from "../../src/parsers/index.ts";
 import { createTcpTraceSource } from "../../src/sources/tcp-trace.ts";
-import { debianOr, type Tool } from "../../tools/debian.ts";
-import { skip } from "../../tools/skip.ts";
-import { type Lab, labProblem, type Namespace, openLab } from "../netns.ts";
+import type { Tool } from "../../tools/debian.ts";
+import type { Lab, Namespace } from "../netns.ts";
 import { type LabSshd, startSshd } from "./sshd.ts";
-import { mountTracefs, type TracefsMount } from "./tracefs.ts";
+import { openTracedLab } from "./traced-lab.ts";
+import type { TracefsMount } from "./tracefs.ts";
 import { waitFor } from "./wait.ts";
 
 const peer = join(import.meta.dirname, "peer.mjs");
@@ -33,17 +33,7 @@ describe("TCP reset events of real faults", function () {
   const table: string[][] = [];
 
   before(async function () {
-    const problem = labProblem();
-    if (problem !== undefined) skip(this, problem);
-    nft = await debianOr(this, "nft");
-    await debianOr(this, "sshd");
-    await debianOr(this, "rsyslogd");
-    try {
-      tracefs = mountTracefs();
-    } catch (error) {
-      skip(this, String(error));
-    }
-    lab = await openLab();
+    ({ lab, tracefs, nft } = await openTracedLab(this));
     await load(
       lab.router,
       `table inet witness {
