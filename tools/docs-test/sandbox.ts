@@ -175,7 +175,7 @@ function host(folder: string): string {
     file("auth.log", / sshd\[/),
     file("syslog", / systemd\[/),
     file("kern.log", / kernel:/),
-    `'${process.execPath}' -e 'require("net").createServer((socket) => socket.end("SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u7\\r\\n")).listen(22)' &`,
+    `'${process.execPath}' -e 'require("net").createServer((socket) => socket.on("error", () => {}).resume().end("SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u7\\r\\n")).listen(22)' &`,
     "until ss -ltn | grep -q ':22 '; do sleep 0.1; done",
   ].join("\n");
 }
