@@ -45,7 +45,8 @@ export const sameHost = `job=%q,instance=%q,${fleetLabels.cluster}=%q`;
 /** A Go template pipeline that gives the vector of a query on the alert's own host. */
 export function query(promql: string): string {
   const hosts = promql.split(sameHost).length - 1;
-  const labels = `$labels.job $labels.instance $labels.${fleetLabels.cluster}`;
+  // A label that the alert does not have is empty for Prometheus, and nothing at all for vmalert.
+  const labels = `$labels.job $labels.instance (or $labels.${fleetLabels.cluster} "")`;
   return `printf \`${promql}\` ${Array.from({ length: hosts }, () => labels).join(" ")} | query`;
 }
 

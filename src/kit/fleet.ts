@@ -203,19 +203,18 @@ function verdicts(settings: KitSettings): RecordingRule[] {
   const behind = "load_balancer:sshreset_hosts_losing_peers:count";
   const watched = "network:sshreset_hosts:count";
   const rate = `${versionCrashed} / ${versionHosts}`;
+  const lostNow = grouped(
+    networkLabels,
+    `(${losing} - (${behindOne} or ${losing} * 0) > ${at("fleet_network", "hosts")})\n  and (${losing} / network:sshreset_hosts_in_use:count > ${at("fleet_network", "share")})`,
+  );
   return [
+    { record: networkLost, expr: lostNow },
     {
-      record: networkLost,
-      expr: grouped(
-        networkLabels,
-        `(${losing} - (${behindOne} or ${losing} * 0) > ${at("fleet_network", "hosts")})\n  and (${losing} / network:sshreset_hosts_in_use:count > ${at("fleet_network", "share")})`,
-      ),
-    },
-    {
+      // The network's own evidence again, not its record alone: vmalert would know of that too late.
       record: balancerInNetwork,
       expr: grouped(
         balancerLabels,
-        `${peersLost}{${loadBalancer}!=""} and on (${networkLabels}) max_over_time(${networkLost}[${duration(keepSeconds, settings)}])`,
+        `${peersLost}{${loadBalancer}!=""} and on (${networkLabels}) (${lostNow} or max_over_time(${networkLost}[${duration(keepSeconds, settings)}]))`,
       ),
     },
     {
@@ -398,7 +397,7 @@ function definitions(settings: KitSettings): readonly FleetAlert[] {
 
 /** A Go template pipeline; `%q` of the query are filled with the alert's own labels, in that order. */
 function ask(promql: string, labels: string): string {
-  const names = labels.split(", ").map((label) => `$labels.${label}`);
+  const names = labels.split(", ").map((label) => `(or $labels.${label} "")`);
   return `printf \`${promql}\` ${names.join(" ")} | query`;
 }
 const same = (labels: string): string =>
