@@ -108,8 +108,8 @@ for (const suite of ["machine", "sid"] as const) {
 function receiverOf(severity: string, id: string): string {
   if (severity === "info") return "ssh-reset-nobody";
   if (severity === "warning") return "ssh-reset-notify";
-  const network = ["mtu_blackhole", "conntrack_full", "middlebox_reset", "cloud_limit", "network_path"];
-  return network.includes(id) ? "ssh-reset-network" : "ssh-reset-page";
+  const network = /^(?:mtu_blackhole|conntrack_full|middlebox_reset|proxy_protocol|cloud_limit|network_path)$/;
+  return network.test(id) ? "ssh-reset-network" : "ssh-reset-page";
 }
 
 describe("the text of each page", () => {
