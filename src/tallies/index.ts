@@ -40,7 +40,7 @@ export interface LedgerOptions {
   readonly idleMsOf?: (address: string, port: number) => number | undefined;
   /** Inode of the network namespace that sshd serves; undefined: the kernel's lines about any of them count. */
   readonly netNamespace?: number | undefined;
-  /** Connections kept at most, 50,000 unless told. */
+  /** Connections kept at most, 25,000 unless told. */
   readonly capacity?: number;
   /** A cloud's flow logs are read. */
   readonly flowLogs?: boolean;
@@ -48,6 +48,7 @@ export interface LedgerOptions {
   readonly haproxy?: boolean;
 }
 
+const nobody: readonly Tally[] = [];
 /** A longer gap between ticks means that the process did not run. */
 const stalledMs = 5_000;
 /** Raised when a snapshot of the release before can no longer be read. */
@@ -125,7 +126,7 @@ export class Ledger {
     else if (event.kind === "sshd.authentication_failed" && event.address)
       this.#peers.authenticationFailed(event.address);
     this.#connections.handle(event, record);
-    for (const tally of this.#byKind.get(event.kind) ?? []) tally.handle?.(event, record);
+    for (const tally of this.#byKind.get(event.kind) ?? nobody) tally.handle?.(event, record);
   }
 
   /** At least once a second, with the wall clock: what was held back to hear all of its lines is counted here. */
