@@ -65,7 +65,7 @@ describe("the rules and the verdicts of this process", () => {
   ] as const) {
     it(`agree at every step of every scenario, and as expected (promtool of ${suite})`, async function () {
       const promtool = await debianOr(this, "promtool", suite);
-      this.timeout(300_000);
+      this.timeout(540_000);
       const byPrometheus = await firingByPrometheus(promtool, scenarios);
       const wrong = scenarios.flatMap((scenario, index) => {
         const rules = byPrometheus[index] ?? [];
