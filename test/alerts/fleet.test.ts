@@ -2,9 +2,14 @@
  * The fleet's rules by promtool, over the shipped files: which networks, balancers and versions are blamed for what their
  * hosts show, when, and which are not. Hosts have only the series that matter here.
  */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect } from "chai";
+import { fleetAlerts } from "../../src/kit/fleet.ts";
+import { defaultSettings } from "../../src/kit/settings.ts";
 import { debianOr, type Tool } from "../../tools/debian.ts";
-import { fleetRulesFile, rulesFile, runTests, stepSeconds } from "./promtool.ts";
+import { fleetRulesFile, rulesFile, run, runTests, stepSeconds } from "./promtool.ts";
 
 type Labels = Readonly<Record<string, string>>;
 interface Host {
@@ -264,6 +269,59 @@ describe("the fleet's rules", () => {
     expect(output).to.match(/Hosts:( h\d+){4}\./);
     expect(output).to.include("Not yet proven: 4 hosts still lose peers.");
     expect(output).to.include("Proven: none of its hosts lose peers any more.");
+  });
+});
+
+describe("who is told of a fleet", () => {
+  const receivers = {
+    SshFleetNetworkLosesPeers: "ssh-reset-network",
+    SshFleetBalancerLosesPeers: "ssh-reset-network",
+    SshFleetRolloutCrashes: "ssh-reset-page",
+    SshFleetRolloutHost: "ssh-reset-nobody",
+    SshFleetBlind: "ssh-reset-notify",
+  };
+
+  it("is the people of the network, on-call, or a chat", async function () {
+    const amtool = await debianOr(this, "amtool");
+    const alerts = fleetAlerts(defaultSettings);
+    expect(alerts.map(({ alert }) => alert).sort()).to.deep.equal(Object.keys(receivers).sort());
+    for (const { alert, labels } of alerts) {
+      const receiver = receivers[alert as keyof typeof receivers];
+      const own = Object.entries(labels).map(([label, value]) => `${label}=${value}`);
+      const test = ["config", "routes", "test", "--config.file=alerts/alertmanager.yml"];
+      const { code, output } = await run(amtool, [
+        ...test,
+        `--verify.receivers=${receiver}`,
+        `alertname=${alert}`,
+        ...own,
+        "cluster=c1",
+      ]);
+      expect(code, `${alert}: ${output}`).to.equal(0);
+    }
+  });
+
+  it("reads the place in the title", async function () {
+    const amtool = await debianOr(this, "amtool");
+    const folder = await mkdtemp(join(tmpdir(), "ssh-reset-title-"));
+    try {
+      for (const [labels, title] of [
+        [{ cause: "fleet_network", cluster: "c1", network: "n1" }, "fleet_network on network n1 (c1)"],
+        [{ cause: "fleet_balancer", load_balancer: "lb1" }, "fleet_balancer on balancer lb1"],
+        [{ cause: "fleet_rollout", kind: "kernel", version: "6.12" }, "fleet_rollout on version 6.12"],
+        [{ cause: "sshd_crash", instance: "h1:10922", cluster: "c1", network: "n1" }, "sshd_crash on h1:10922 (c1)"],
+      ] as const) {
+        const data = join(folder, "data.json");
+        const alert = { status: "firing", labels, annotations: {}, startsAt: "2026-01-01T00:00:00Z" };
+        await writeFile(data, JSON.stringify({ receiver: "x", status: "firing", alerts: [alert] }));
+        const { output } = await run(amtool, [
+          ...["template", "render", "--template.glob=alerts/templates/*.tmpl", `--template.data=${data}`],
+          '--template.text={{ template "ssh-reset.title" . }}',
+        ]);
+        expect(output.trim()).to.equal(`[FIRING] ${title}`);
+      }
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 });
 

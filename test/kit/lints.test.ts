@@ -10,7 +10,7 @@ import { evidenceNeedsSeconds, symptom } from "../../src/diagnosis/symptom.ts";
 import { explaining, late, outside, symptomForSeconds } from "../../src/diagnosis/unexplained.ts";
 import { alertFiles } from "../../src/kit/alert-files.ts";
 import { followers, inhibitRules } from "../../src/kit/alertmanager.ts";
-import { type AlertRule, type RecordingRule, ruleGroups } from "../../src/kit/rules.ts";
+import { type AlertRule, fleetGroups, type RecordingRule, ruleGroups } from "../../src/kit/rules.ts";
 import { runbookHeads, withHead } from "../../src/kit/runbooks.ts";
 import { defaultSettings } from "../../src/kit/settings.ts";
 import { ownMetrics } from "../../src/metrics/own.ts";
@@ -205,6 +205,15 @@ describe("the rules", () => {
     const unknown = used.filter((name) => !definitions.has(name) && !recorded.has(name));
     expect([...new Set(unknown)]).to.deep.equal([]);
     for (const { alert, expr } of alerts) expect(expr, alert).to.match(/[<>]|==/);
+  });
+
+  it("give queries in texts no label that an alert may lack: vmalert has nothing for it, and then no alert", () => {
+    const fleet = fleetGroups(defaultSettings).flatMap(({ rules: own }) => own);
+    const texts = [...rules, ...fleet].flatMap((rule) => ("alert" in rule ? Object.values(rule.annotations) : []));
+    const asked = texts.flatMap((text) => text.match(/printf `[^`]*`[^|]*\| query/g) ?? []);
+    expect(asked.length).to.be.above(100);
+    for (const text of asked)
+      expect(text.replace(/\(or \$labels\.\w+ ""\)/g, "")).to.not.match(/\$labels\.(?!job |instance )/);
   });
 
   it("select no le, and keep the labels that pages and inhibition need", () => {
