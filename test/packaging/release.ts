@@ -52,7 +52,14 @@ const identity = {
   SOURCE_DATE_EPOCH: undefined,
   // xz at its best takes half of the whole test's time.
   PACKAGE_COMPRESSION: "fast",
-  GIT_CONFIG_GLOBAL: "/dev/null",
+  // No signatures and no hooks of whoever runs this.
+  GIT_CONFIG_COUNT: "3",
+  GIT_CONFIG_KEY_0: "commit.gpgSign",
+  GIT_CONFIG_VALUE_0: "false",
+  GIT_CONFIG_KEY_1: "tag.gpgSign",
+  GIT_CONFIG_VALUE_1: "false",
+  GIT_CONFIG_KEY_2: "core.hooksPath",
+  GIT_CONFIG_VALUE_2: "/dev/null",
   GIT_AUTHOR_NAME: "Maintainer",
   GIT_AUTHOR_EMAIL: "maintainer@example.org",
   GIT_COMMITTER_NAME: "Maintainer",
