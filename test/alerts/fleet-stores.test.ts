@@ -17,6 +17,7 @@ import { alertFiles } from "../../src/kit/alert-files.ts";
 import { defaultSettings } from "../../src/kit/settings.ts";
 import { freeAddress } from "../../tools/alert-stack.ts";
 import { debian, debianOr, type Program, type Suite } from "../../tools/debian.ts";
+import { isFull } from "../../tools/full.ts";
 import { waitFor } from "../cli/exporter-process.ts";
 import { planFleet, SimulatedFleet } from "../scale/simulated-fleet.ts";
 
@@ -34,7 +35,9 @@ const untilSeconds = 480;
 const stores = ["prometheus", "central", "victoria-metrics"] as const;
 type Store = (typeof stores)[number];
 
-describe("the rules in other stores", () => {
+if (isFull) describe("the rules in other stores", theSameAlerts);
+
+function theSameAlerts(): void {
   let folder: string;
   let fleetServer: Server;
   let alertServer: Server;
@@ -98,7 +101,7 @@ describe("the rules in other stores", () => {
 
   it("fire the same alerts", async function () {
     const seconds = (healthySeconds + untilSeconds) / timeScale;
-    this.timeout((seconds + 60) * 1000);
+    this.timeout((seconds + 150) * 1000);
     await waitFor("the end of the scenario", (seconds + 30) * 1000, async () =>
       Date.now() > startedMs + seconds * 1000 ? true : undefined,
     );
@@ -108,7 +111,10 @@ describe("the rules in other stores", () => {
       .map(({ cause, place }) => `${cause} ${place}`);
     expect(due).to.include("fleet_network n1").and.to.have.length.above(5);
     expect(of("prometheus")).to.include.members(due);
-    for (const store of stores.slice(1)) expect(of(store), store).to.deep.equal(of("prometheus"));
+    // vmalert shows a rule what another one has recorded one evaluation later: it comes to the same, later.
+    const same = (): boolean => stores.every((store) => of(store).join() === of("prometheus").join());
+    await waitFor("the same alerts", 120_000, async () => (same() ? true : undefined)).catch(() => undefined);
+    for (const store of stores) expect(of(store), store).to.deep.equal(of("prometheus"));
   });
 
   function receive(store: string, body: string): void {
@@ -213,7 +219,7 @@ describe("the rules in other stores", () => {
       return (await fetch(ready).catch(() => undefined))?.ok ? true : undefined;
     });
   }
-});
+}
 
 async function end(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;

@@ -18,6 +18,7 @@ import { AlertStack, type Notification } from "../../tools/alert-stack.ts";
 import { debian, type Suite } from "../../tools/debian.ts";
 import { FixtureHost } from "../alerts/exporter-faults.ts";
 import { parseValues } from "../cli/exporter-process.ts";
+import { type Results, withFigures } from "./figures.ts";
 import { type Due, planFleet, SimulatedFleet } from "./simulated-fleet.ts";
 
 const { values: flags } = parseArgs({
@@ -79,9 +80,12 @@ async function runScale(): Promise<boolean> {
   );
   const watched = await watch(stack, () => scenarioSeconds() >= plan.until);
   const pagedWell = reportPages(plan.due, startedMs);
-  const figures = { ...(await measure(stack, watched, page)), pages: pageFigures(plan.due, startedMs) };
-  console.log(JSON.stringify(figures, undefined, 2));
-  if (flags.write) await writeFile("test/scale/results.json", `${JSON.stringify(figures, undefined, 2)}\n`);
+  const results = { ...(await measure(stack, watched, page)), pages: pageFigures(plan.due, startedMs) };
+  console.log(JSON.stringify(results, undefined, 2));
+  if (flags.write) {
+    await writeFile("test/scale/results.json", `${JSON.stringify(results, undefined, 2)}\n`);
+    await writeFile("docs/fleet.md", withFigures(await readFile("docs/fleet.md", "utf8"), results));
+  }
   console.log(pagedWell ? "scale: ok" : "scale: wrong pages");
   return pagedWell;
 }
@@ -173,7 +177,7 @@ async function ownMetrics({ prometheus }: AlertStack): Promise<Metrics> {
   return parseValues(await (await fetch(`${prometheus}/metrics`)).text());
 }
 
-async function measure(running: AlertStack, watched: Watched, page: string): Promise<Record<string, unknown>> {
+async function measure(running: AlertStack, watched: Watched, page: string): Promise<Omit<Results, "pages">> {
   const { first, last, most, seconds, evaluations } = watched;
   const sum = (metrics: Metrics, prefix: string): number =>
     [...metrics].reduce((total, [name, value]) => (name.startsWith(prefix) ? total + value : total), 0);
@@ -183,13 +187,11 @@ async function measure(running: AlertStack, watched: Watched, page: string): Pro
   const slowest = (await running.query("quantile(0.99, scrape_duration_seconds)")) ?? 0;
   const alertmanager = parseValues(await (await fetch(`${running.alertmanager}/metrics`)).text());
   const groups = [...evaluations].map(([group, values]) => {
-    const mean = values.reduce((total, value) => total + value, 0) / values.length;
     return [
       group.replace("ssh-reset-exporter.", ""),
       {
-        meanMs: round(mean * 1000),
+        meanMs: round(mean(values) * 1000),
         maxMs: round(Math.max(...values) * 1000),
-        meanMicrosecondsPerHost: round((mean * 1e6) / count),
       },
     ];
   });
@@ -200,16 +202,15 @@ async function measure(running: AlertStack, watched: Watched, page: string): Pro
   return {
     date: new Date().toISOString().slice(0, 10),
     hosts: count,
-    prometheus: /[{,]version="([^"]+)"/.exec(version ?? "")?.[1],
+    prometheus: /[{,]version="([^"]+)"/.exec(version ?? "")?.[1] ?? "",
     scrapeSeconds,
-    timeScale,
     watchedSeconds: Math.round(seconds),
     loadAverage: { mean: round(mean(watched.load)), max: Math.max(...watched.load) },
     page: { bytes: page.length, series: parseValues(page).size },
     seriesPerHost: {
       scraped: round(scraped),
       withRules: round(series),
-      inMemory: last.get("prometheus_tsdb_head_series"),
+      inMemory: last.get("prometheus_tsdb_head_series") ?? 0,
     },
     samplesPerSecond: Math.round(rate("prometheus_tsdb_head_samples_appended_total")),
     prometheusCores: { all: round(cores), withoutRules: round(coresWithoutRules) },
@@ -217,7 +218,6 @@ async function measure(running: AlertStack, watched: Watched, page: string): Pro
     prometheusMemory: {
       maxResidentMb: Math.round((most.get("process_resident_memory_bytes") ?? 0) / 1e6),
       heapInUseMb: Math.round((last.get("go_memstats_heap_inuse_bytes") ?? 0) / 1e6),
-      maxResidentKbPerHost: round((most.get("process_resident_memory_bytes") ?? 0) / 1e3 / count),
     },
     ruleGroups: Object.fromEntries(groups),
     evaluationsMissed: sum(last, "prometheus_rule_group_iterations_missed_total"),
@@ -245,7 +245,7 @@ async function withoutRules(running: AlertStack): Promise<number> {
 }
 
 /** Of a block made from all that is in memory: chunks by sample, index by series. */
-async function bytesPerSample(running: AlertStack): Promise<Record<string, number>> {
+async function bytesPerSample(running: AlertStack): Promise<Results["bytesPerSample"]> {
   const samples = await totalOf(running, "prometheus_tsdb_head_samples_appended_total");
   const series = (await ownMetrics(running)).get("prometheus_tsdb_head_series") ?? 0;
   const answer = await fetch(`${running.prometheus}/api/v1/admin/tsdb/snapshot`, { method: "POST" });
@@ -282,7 +282,7 @@ function reportPages(due: readonly Due[], startedMs: number): boolean {
 }
 
 /** Latencies in real seconds: from the reason to the page, and what of it is not the rules' own waiting. */
-function pageFigures(due: readonly Due[], startedMs: number): Record<string, unknown> {
+function pageFigures(due: readonly Due[], startedMs: number): Results["pages"] {
   const late = (ofFleet: boolean, waiting: (due: Due) => number): number[] =>
     due
       .filter((one) => one.ofFleet === ofFleet)
