@@ -71,10 +71,11 @@ export async function runScenario(
   let resets: Row["resets"];
   let latency: Pick<Row, "evidenceToPageSeconds" | "injectToPageSeconds" | "recovery"> = {};
   const notified = (): Notification[] => monitoring.notifications.filter((each) => each.instance === instance);
+  let aloneUntilMs = Number.POSITIVE_INFINITY;
   const firing = (): string[] => [
     ...new Set(
       notified()
-        .filter(({ status }) => status === "firing")
+        .filter(({ status, timeMs }) => status === "firing" && timeMs <= aloneUntilMs)
         .map(({ alert }) => alert),
     ),
   ];
@@ -125,6 +126,8 @@ export async function runScenario(
       problems.push(`more resets counted than there were: ${JSON.stringify(resets)}`);
     await scenario.heal?.(bench);
     clients.closeSessions();
+    // From here on another host may do what all of them see: it is no page of this scenario.
+    if (scenario.alone) aloneUntilMs = Date.now();
     healed();
     await clients.login(knownPeers.slice(0, 2));
     if (scenario.page !== undefined && firing().includes(scenario.page)) {
