@@ -30,6 +30,8 @@ export interface Head {
   /** The alert that must page, or "none". */
   readonly page: string;
   readonly knownPeers: readonly string[];
+  /** Of the host: its inode, as the kernel's lines name it. */
+  readonly netNamespace?: number;
   /** Of the exporter. */
   readonly flags?: readonly string[];
   /** Counted by /metrics from the injection on. */
@@ -77,7 +79,9 @@ export class Recording {
     const resets = this.#tap.since(network.serverAddress, this.#startedMs);
     const records = [...knownRecords(Buffer.from(journal)), ...resets].sort((a, b) => a.timeMs - b.timeMs);
     const { flags } = exporter;
-    const head: Head = { scenario: this.#name.replace(/-\d+$/, ""), release, page, knownPeers, flags, counts };
+    const netNamespace = Number(/\d+/.exec(await host.run("readlink /proc/self/ns/net"))?.[0]);
+    const scenario = this.#name.replace(/-\d+$/, "");
+    const head: Head = { scenario, release, page, knownPeers, netNamespace, flags, counts };
     const lines = [head, ...(await this.#readings()), ...records].map((line) => JSON.stringify(line));
     const text = `${lines.join("\n")}\n`;
     // Five hundred strangers are more than a fixture may hold.

@@ -30,7 +30,7 @@ interface Replayed {
 }
 
 function replay(
-  { knownPeers, flags = [] }: Head,
+  { knownPeers, netNamespace, flags = [] }: Head,
   readings: readonly Readings[],
   records: readonly LogRecord[],
 ): Replayed {
@@ -38,6 +38,7 @@ function replay(
   const named = (flag: string): string[] =>
     flags.filter((each) => each.startsWith(`${flag}=`)).map((each) => each.slice(flag.length + 1));
   const ledger = new Ledger({
+    netNamespace,
     kernelVisible: () => traced,
     peers: { healthChecks: named("--peers.health-check"), proxies: named("--peers.proxy") },
   });
