@@ -160,7 +160,6 @@ function plan(): Stage[] {
       name: "static",
       limitMinutes: 5,
       checks: [
-        { name: "build", command: [process.execPath, "tools/setup.mjs", "--build"] },
         { name: "types", command: bin("typescript/bin/tsc", "--noEmit") },
         { name: "style and layers", command: bin("@biomejs/biome/bin/biome", "check", "--error-on-warnings", ".") },
         { name: "layers bite", command: tsx("tools/layers.ts") },
