@@ -281,6 +281,9 @@ async function furnish(root: string, publicKey: string): Promise<void> {
   mkdirSync(join(root, "home/deploy/.ssh"));
   put("home/deploy/.ssh/authorized_keys", `${publicKey.trim()}\n`);
   await run("chroot", [root, "chown", "-R", "deploy:deploy", "/home/deploy/.ssh"]);
+  // Else the user's manager ends ten seconds after a logout, and a login just then waits for it.
+  mkdirSync(join(root, "var/lib/systemd/linger"), { recursive: true });
+  put("var/lib/systemd/linger/deploy", "");
   put("etc/ssh/sshd_config.d/90-lab.conf", "UseDNS no\n");
   put("etc/ssh/sshd_config.d/10-scenario.conf", "");
   mkdirSync(join(root, "etc/systemd/journald.conf.d"), { recursive: true });
