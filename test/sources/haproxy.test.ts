@@ -107,10 +107,8 @@ describe("the haproxy source", () => {
       });
     });
     const vanishing = await listening((socket) => void socket.write("SSH-2.0-test\r\n"));
-    const closed = await listening(() => undefined);
-    const closedPort = portOf(closed);
-    closed.close();
-    const proxied = await freePorts(9);
+    // All at once: none of them is another's.
+    const [closedPort, ...proxied] = await freePorts(10);
     const sections = [
       ["normal", "", ""],
       ["clients", "timeout client 1s", ""],
