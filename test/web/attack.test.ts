@@ -2,7 +2,7 @@
  * The built exporter under attack over loopback: it stays up, its memory and descriptors stay bounded, and somebody who
  * behaves is served all the while. Bounds: src/web/server.ts.
  */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,7 +16,7 @@ describe("the web server under attack", function () {
   let folder: string;
   let exporter: ExporterProcess;
   let port: number;
-  let descriptorsBefore: number;
+  let socketsBefore: number;
   const sockets: Socket[] = [];
 
   before(async () => {
@@ -30,13 +30,18 @@ describe("the web server under attack", function () {
     ]);
     port = Number(new URL(exporter.url).port);
     await exporter.values();
-    descriptorsBefore = descriptors();
+    socketsBefore = descriptors().filter(isSocket).length;
   });
   afterEach(async () => {
     for (const socket of sockets.splice(0)) socket.destroy();
-    await waitFor("its descriptors to be given back", 20_000, async () =>
-      descriptors() <= descriptorsBefore + 10 ? true : undefined,
+    await waitFor(
+      "its connections to be given back",
+      20_000,
+      async () => (descriptors().filter(isSocket).length <= socketsBefore + 10 ? true : undefined),
+      () => `${socketsBefore} sockets before; now:\n${descriptors().join("\n")}`,
     );
+    // The files of /proc and /sys that it holds do not grow with what is asked of it.
+    expect(descriptors().length).to.be.below(socketsBefore + 100);
     expect(residentMb()).to.be.below(memoryBoundMb);
   });
   after(async () => {
@@ -46,7 +51,18 @@ describe("the web server under attack", function () {
     rmSync(folder, { recursive: true });
   });
 
-  const descriptors = (): number => readdirSync(`/proc/${exporter.child.pid}/fd`).length;
+  const isSocket = (target: string): boolean => target.startsWith("socket:");
+  /** What each points to; one that is closed meanwhile is none. */
+  const descriptors = (): string[] => {
+    const folder = `/proc/${exporter.child.pid}/fd`;
+    return readdirSync(folder).flatMap((fd) => {
+      try {
+        return [readlinkSync(join(folder, fd))];
+      } catch {
+        return [];
+      }
+    });
+  };
   const residentMb = (): number =>
     Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${exporter.child.pid}/status`, "latin1"))?.[1]) / 1000;
 
