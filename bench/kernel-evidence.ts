@@ -28,6 +28,7 @@ const floodedPort = 2222;
 const sockets = 10_000;
 const denyLines = 5_000;
 const resets = 100_000;
+const resetsPerSecond = 10_000;
 
 export const kernelEvidence: Bench = async (folder, say) => {
   if (process.getuid?.() !== 0) throw new Error("needs root: tracefs and network namespaces");
@@ -156,7 +157,8 @@ async function flood(server: Namespace, pid: number, say: (text: string) => void
   const lost = 'sshreset_source_lost_records_total{source="tcp_trace"}';
   const before = await values(server);
   const cpuBefore = cpuSeconds(pid);
-  const flooder = server.start("python3", [join(here, "../test/kernel/flood.py"), String(resets), String(floodedPort)]);
+  const args = [resets, floodedPort, resetsPerSecond].map(String);
+  const flooder = server.start("python3", [join(here, "../test/kernel/flood.py"), ...args]);
   const seconds = Number(await output(flooder));
   const caused = (before.get(received) ?? 0) + resets;
   const told = (now: ReadonlyMap<string, number>): number => (now.get(received) ?? 0) + (now.get(lost) ?? 0);

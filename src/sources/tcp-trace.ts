@@ -21,7 +21,7 @@ import {
 } from "node:fs";
 import { cpus, networkInterfaces } from "node:os";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
+import { setTimeout as delay, setImmediate as nextTurn } from "node:timers/promises";
 import type { LogRecord } from "../model/record.ts";
 import type { Batch, Position, Source, SourceStart, SourceStatus } from "../model/source.ts";
 
@@ -49,7 +49,13 @@ type EventName = (typeof events)[number];
  * whose resets the kernel cannot filter by port. What comes faster overruns the ring buffer, and is counted.
  */
 const bytesPerPoll = 1024 * 1024;
+/** Text taken in one turn of the event loop, some 200 events: scrapes come in between. */
+const bytesPerTurn = 32 * 1024;
+/** How many events before a sent reset may be about the same abort; they stay in one batch with it. */
+const abortDistance = 16;
 const bufferBytesOfAllCpus = 16 * 1024 * 1024;
+/** Holds 25,000 events of one CPU, 1.2 s at 10,000 resets a second on it: as long as a busy host may keep us waiting. */
+const bufferKbOfOneCpu = 2048;
 const statsEveryMs = 5_000;
 
 export function createTcpTraceSource(options: TcpTraceOptions): Source {
@@ -71,29 +77,42 @@ export function createTcpTraceSource(options: TcpTraceOptions): Source {
     };
     let lost = since(stats.read, "read") + since(stats.lost, "lost");
     const position = (): Position => ({ bootId, instance: instance.name, read: consumed, lost: stats.lost });
+    let records: LogRecord[] = [];
+    const take = (line: string): void => {
+      const record = toRecord(line, instance.clock);
+      if (record === undefined) return;
+      consumed += 1;
+      if (!isOurs(record)) return;
+      const own = abortedByUs(record, records);
+      if (own !== undefined) records.splice(own, 1);
+      records.push(record);
+    };
     for (;;) {
       // At the end one more look: what came until then, and what was lost.
       const last = signal?.aborted ?? false;
       instance.follow(options.ports());
-      const records: LogRecord[] = [];
-      const lines = instance.poll();
-      for (const line of lines) {
-        const record = toRecord(line, instance.clock);
-        if (record === undefined) continue;
-        consumed += 1;
-        if (!isOurs(record)) continue;
-        const own = abortedByUs(record, records);
-        if (own !== undefined) records.splice(own, 1);
-        records.push(record);
+      let bytes = 0;
+      for (let more = true; more; ) {
+        const read = instance.poll();
+        bytes += read.bytes;
+        for (const line of read.lines) take(line);
+        more = read.bytes > 0 && bytes < bytesPerPoll;
+        if (more && records.length > abortDistance) {
+          const told = records.slice(0, -abortDistance);
+          records = records.slice(-abortDistance);
+          yield { records: told, position: { ...position(), read: consumed - records.length }, lost: 0 };
+        }
+        if (more) await nextTurn();
       }
-      const drained = signal === undefined && lines.length === 0;
+      const drained = signal === undefined && bytes === 0;
       if (last || drained || Date.now() - statsAtMs >= statsEveryMs) {
         const now = instance.stats();
         lost += now.lost - stats.lost;
         stats = now;
         statsAtMs = Date.now();
       }
-      if (lines.length > 0 || lost > 0) yield { records, position: position(), lost };
+      if (bytes > 0 || lost > 0) yield { records, position: position(), lost };
+      records = [];
       lost = 0;
       if (last || drained) return;
       if (signal !== undefined) await delay(pollMs, undefined, { signal }).catch(() => undefined);
@@ -162,7 +181,8 @@ interface Instance {
   readonly clock: "mono" | "other";
   /** Sets the kernel's port filter when the ports have changed. */
   follow(ports: readonly number[]): void;
-  poll(): readonly string[];
+  /** Of one turn; no bytes: nothing more is there now. */
+  poll(): { readonly bytes: number; readonly lines: readonly string[] };
   discard(): void;
   stop(): void;
   stats(): RingStats;
@@ -213,7 +233,7 @@ function grantGroup(path: string, group: number, mode: number): void {
 }
 
 function setUp(path: string): void {
-  const bufferKb = Math.min(1024, Math.max(64, Math.floor(bufferBytesOfAllCpus / 1024 / cpus().length)));
+  const bufferKb = Math.min(bufferKbOfOneCpu, Math.max(64, Math.floor(bufferBytesOfAllCpus / 1024 / cpus().length)));
   writeFileSync(join(path, "trace_clock"), "mono");
   writeFileSync(join(path, "buffer_size_kb"), String(bufferKb));
   for (const event of events) writeFileSync(join(path, "events/tcp", event, "enable"), "1");
@@ -242,16 +262,17 @@ function openInstance(path: string, kind: "own" | "prepared" | "stale"): Instanc
       throw error;
     }
   };
-  const poll = (): readonly string[] => {
+  const poll: Instance["poll"] = () => {
     let text = rest;
-    for (let total = 0, length = readSome(); length > 0; length = total < bytesPerPoll ? readSome() : 0) {
-      total += length;
+    let bytes = 0;
+    for (let length = readSome(); length > 0; length = bytes < bytesPerTurn ? readSome() : 0) {
+      bytes += length;
       text += buffer.toString("latin1", 0, length);
     }
     const lines = text.split("\n");
     rest = lines.pop() ?? "";
-    for (const line of lines) lostSaid += Number(/^CPU:\d+ \[LOST (\d+) EVENTS\]$/.exec(line)?.[1] ?? 0);
-    return lines;
+    for (const line of lines) lostSaid += lostSaidBy(line);
+    return { bytes, lines };
   };
   return {
     name: path.slice(path.lastIndexOf("/") + 1),
@@ -270,7 +291,7 @@ function openInstance(path: string, kind: "own" | "prepared" | "stale"): Instanc
       }
     },
     discard() {
-      while (poll().length > 0);
+      while (poll().bytes > 0);
     },
     stop() {
       for (const event of events) writeFileSync(join(path, "events/tcp", event, "enable"), "0");
@@ -282,6 +303,11 @@ function openInstance(path: string, kind: "own" | "prepared" | "stale"): Instanc
       if (kind === "own") rmdirSync(path);
     },
   };
+}
+
+/** `CPU:1 [LOST 67632 EVENTS]` */
+function lostSaidBy(line: string): number {
+  return line.startsWith("CPU:") ? Number(/^CPU:\d+ \[LOST (\d+) EVENTS\]$/.exec(line)?.[1] ?? 0) : 0;
 }
 
 export interface RingStats {
@@ -359,7 +385,7 @@ export function abortedByUs(sent: LogRecord, before: readonly LogRecord[]): numb
   if (sent.ident !== "tcp_send_reset") return undefined;
   const ends = bothEnds(sent.message);
   if (ends === undefined) return undefined;
-  for (let at = before.length - 1; at >= Math.max(0, before.length - 16); at--) {
+  for (let at = before.length - 1; at >= Math.max(0, before.length - abortDistance); at--) {
     const record = before[at];
     if (record === undefined || sent.timeMs - record.timeMs > 2) return undefined;
     if (record.ident === "tcp_receive_reset" && bothEnds(record.message) === ends) return at;
