@@ -46,6 +46,9 @@ export function runCommand(file: string, args: readonly string[], limits: Comman
       size += chunk.length;
       if (size > maxBytes) return end(new Error(`${file}: more than ${maxBytes} bytes of output, ended`));
       if (onOutput === undefined) return output.push(chunk);
+      // One piece a turn of the event loop, else a program that is faster than we are holds up a scrape.
+      child.stdout.pause();
+      setImmediate(() => child.stdout.resume());
       try {
         onOutput(chunk);
       } catch (error) {

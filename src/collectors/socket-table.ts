@@ -10,14 +10,26 @@ const keepMs = 60_000;
 const maxBannerBytes = 255;
 const kexPatienceMs = 5_000;
 
+/** One reading: when each connection had last carried data. */
+interface Seen {
+  readonly timeMs: number;
+  readonly lastDataMs: ReadonlyMap<string, number>;
+}
+
 export class SocketTable {
-  readonly #seen = new Map<string, { readonly socket: SshSocket; readonly timeMs: number }>();
+  /** Newest first. */
+  #readings: readonly Seen[] = [];
   #stuck: readonly SshSocket[] = [];
 
   update({ timeMs, sockets }: SocketReading): void {
     this.#stuck = sockets.filter(isStuckInKex);
-    for (const socket of sockets) this.#seen.set(keyOf(socket.address, socket.port), { socket, timeMs });
-    for (const [key, entry] of this.#seen) if (timeMs - entry.timeMs > keepMs) this.#seen.delete(key);
+    const lastDataMs = new Map<string, number>();
+    for (const { address, port, lastReceivedMs, lastSentMs } of sockets) {
+      if (lastReceivedMs === undefined) continue;
+      lastDataMs.set(keyOf(address, port), timeMs - Math.min(lastReceivedMs, lastSentMs ?? lastReceivedMs));
+    }
+    const kept = this.#readings.filter((reading) => timeMs - reading.timeMs <= keepMs);
+    this.#readings = [{ timeMs, lastDataMs }, ...kept];
   }
 
   /**
@@ -25,10 +37,12 @@ export class SocketTable {
    * was carried after the last reading is not known.
    */
   idleMsOf(address: string, port: number, atMs: number): number | undefined {
-    const entry = this.#seen.get(keyOf(address, port));
-    const { lastReceivedMs, lastSentMs } = entry?.socket ?? {};
-    if (entry === undefined || lastReceivedMs === undefined) return undefined;
-    return Math.min(lastReceivedMs, lastSentMs ?? lastReceivedMs) + Math.max(0, atMs - entry.timeMs);
+    const key = keyOf(address, port);
+    for (const { timeMs, lastDataMs } of this.#readings) {
+      const sinceMs = lastDataMs.get(key);
+      if (sinceMs !== undefined) return Math.max(atMs, timeMs) - sinceMs;
+    }
+    return undefined;
   }
 
   /** Connections of the last reading that sent their banner and then nothing more. */

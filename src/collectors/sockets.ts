@@ -130,35 +130,48 @@ function mtuByAddress(sysfs: string): Map<string, number> {
   return mtus;
 }
 
-/** Pure: one reading to samples. */
+/** Pure: one reading to samples. One walk: ten thousand sockets are not to hold up a scrape. */
 export function socketSamples({ sockets, leftOut }: SocketReading, mtus: ReadonlyMap<string, number>): Sample[] {
   const byState = new Map(socketStates.map((state) => [state, 0]));
-  for (const { state } of sockets) byState.set(state, (byState.get(state) ?? 0) + 1);
-  const stuck = sockets.filter((socket) => isFullSizeStuck(socket, mtus.get(socket.localAddress)));
-  const delivered = stuck.filter(({ sacked }) => sacked > 0).length;
-  const sum = (value: (socket: SshSocket) => number) => sockets.reduce((total, socket) => total + value(socket), 0);
-  const sorted = (value: (socket: SshSocket) => number | undefined) =>
-    sockets.flatMap((socket) => value(socket) ?? []).sort((a, b) => a - b);
-  // Not those that are closing: a peer that is gone leaves them in LAST-ACK with backoff for minutes.
-  const inBackoff = sockets.filter(({ state, backoff }) => state === "established" && backoff > 0).length;
-  const rtts = sorted(({ rttMs }) => rttMs);
+  const rtts = new Float64Array(sockets.length);
+  let rttCount = 0;
+  let pathMtu = Number.POSITIVE_INFINITY;
+  let mss = Number.POSITIVE_INFINITY;
+  let retransmits = 0;
+  let lost = 0;
+  let inBackoff = 0;
+  let delivered = 0;
+  let notSeen = 0;
+  let kexStuck = 0;
+  for (const socket of sockets) {
+    const { state, backoff, rttMs, pathMtuBytes, mssBytes } = socket;
+    byState.set(state, (byState.get(state) ?? 0) + 1);
+    retransmits += socket.retransmitsTotal;
+    lost += socket.lost;
+    if (rttMs !== undefined) rtts[rttCount++] = rttMs;
+    pathMtu = Math.min(pathMtu, pathMtuBytes ?? pathMtu);
+    mss = Math.min(mss, mssBytes ?? mss);
+    // Not those that are closing: a peer that is gone leaves them in LAST-ACK with backoff for minutes.
+    if (state === "established" && backoff > 0) inBackoff++;
+    if (isStuckInKex(socket)) kexStuck++;
+    if (!isFullSizeStuck(socket, mtus.get(socket.localAddress))) continue;
+    if (socket.sacked > 0) delivered++;
+    else notSeen++;
+  }
+  const sorted = rtts.subarray(0, rttCount).sort();
   return [
     ...[...byState].map(([state, value]) => ({ name: "sshreset_ssh_sockets", labels: { state }, value })),
     { name: "sshreset_ssh_sockets_left_out", value: leftOut },
-    { name: "sshreset_ssh_socket_retransmits", value: sum(({ retransmitsTotal }) => retransmitsTotal) },
-    { name: "sshreset_ssh_socket_lost_segments", value: sum(({ lost }) => lost) },
+    { name: "sshreset_ssh_socket_retransmits", value: retransmits },
+    { name: "sshreset_ssh_socket_lost_segments", value: lost },
     { name: "sshreset_ssh_sockets_in_backoff", value: inBackoff },
-    ...known("sshreset_ssh_socket_path_mtu_bytes", sorted(({ pathMtuBytes }) => pathMtuBytes)[0]),
-    ...known("sshreset_ssh_socket_mss_bytes", sorted(({ mssBytes }) => mssBytes)[0]),
-    ...known("sshreset_ssh_socket_rtt_median_seconds", rtts[Math.floor(rtts.length / 2)], 1000),
-    ...known("sshreset_ssh_socket_rtt_max_seconds", rtts.at(-1), 1000),
+    ...known("sshreset_ssh_socket_path_mtu_bytes", Number.isFinite(pathMtu) ? pathMtu : undefined),
+    ...known("sshreset_ssh_socket_mss_bytes", Number.isFinite(mss) ? mss : undefined),
+    ...known("sshreset_ssh_socket_rtt_median_seconds", sorted[Math.floor(rttCount / 2)], 1000),
+    ...known("sshreset_ssh_socket_rtt_max_seconds", sorted.at(-1), 1000),
     { name: "sshreset_ssh_sockets_full_size_stuck", labels: { small_segments: "delivered" }, value: delivered },
-    {
-      name: "sshreset_ssh_sockets_full_size_stuck",
-      labels: { small_segments: "not_seen" },
-      value: stuck.length - delivered,
-    },
-    { name: "sshreset_ssh_sockets_kex_stuck", value: sockets.filter(isStuckInKex).length },
+    { name: "sshreset_ssh_sockets_full_size_stuck", labels: { small_segments: "not_seen" }, value: notSeen },
+    { name: "sshreset_ssh_sockets_kex_stuck", value: kexStuck },
   ];
 }
 
