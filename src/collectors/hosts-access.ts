@@ -96,6 +96,10 @@ function* logicalLines(text: string): Generator<{ content: string; line: number;
 
 /** At the first delimiter outside brackets (IPv6 addresses). */
 function splitAt(text: string, delimiter: string): [string, string | undefined] {
+  const first = text.indexOf(delimiter);
+  if (first === -1) return [text, undefined];
+  const bracket = text.search(/[[\]]/);
+  if (bracket === -1 || first < bracket) return [text.slice(0, first), text.slice(first + 1)];
   let depth = 0;
   for (let index = 0; index < text.length; index++) {
     const character = text[index];
@@ -107,7 +111,7 @@ function splitAt(text: string, delimiter: string): [string, string | undefined] 
 }
 
 function tokens(list: string): string[] {
-  return list.split(/[, \t\r\n]+/).filter((token) => token !== "");
+  return list.match(/[^, \t\r\n]+/g) ?? [];
 }
 
 /** Would libwrap let this client through, and which line says so? */

@@ -57,6 +57,7 @@ const cases: Readonly<Record<string, Case>> = {
   "an IPv6 net not on a boundary": { deny: "sshd: [2001:db8::]/47\n", asks: someV6 },
   "IPv6 prefix length 0": { deny: "sshd: [::]/0\n", asks: [...someV6, ...someV4] },
   "IPv6 without brackets": { deny: "sshd: 2001:db8::1\n", asks: someV6 },
+  "a bracket that closes what was never opened": { deny: "sshd a]: 10.0.0.1: deny\nsshd: 10.0.0.2\n", asks: someV4 },
   "mixed families": { deny: "sshd: 10. [2001:db8::]/32\n", asks: [...someV4, ...someV6] },
   "EXCEPT for clients": { deny: "sshd: 10. EXCEPT 10.0.0.1\n", asks: someV4 },
   "EXCEPT for daemons": { deny: "ALL EXCEPT sshd: ALL\n", asks: [{}, { daemon: "in.ftpd" }] },
