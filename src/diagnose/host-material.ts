@@ -2,8 +2,10 @@
 import { findSshdPorts } from "../collectors/sshd-process.ts";
 import { ConfigError } from "../config/error.ts";
 import type { Config } from "../config/options.ts";
+import { ownNetNamespace } from "../exporter/net-namespace.ts";
 import { journalOf } from "../exporter/open-sources.ts";
 import { stateDirectory } from "../exporter/state-directory.ts";
+import type { Event } from "../model/event.ts";
 import { isTrusted, parse } from "../parsers/index.ts";
 import { offeredSources } from "../sources/offer.ts";
 import { recordKinds, SourceConflict, type SourceSelection, selectSources } from "../sources/select.ts";
@@ -47,6 +49,7 @@ export function hostMaterial(
       journal: journalOf(config),
     },
   });
+  const netNamespace = ownNetNamespace(config["path.procfs"]);
   const notes: string[] = [];
   let unmatched = 0;
   const observations = async function* () {
@@ -55,7 +58,7 @@ export function hostMaterial(
       for (const record of records) {
         const event = parse(record);
         if (event === undefined) unmatched += isTrusted(record) ? 1 : 0;
-        else if (event.kind !== "noted") batch.push({ event, record });
+        else if (event.kind !== "noted" && !isForeign(event, netNamespace)) batch.push({ event, record });
       }
       yield batch;
     }
@@ -98,6 +101,12 @@ export function hostMaterial(
       };
     },
   };
+}
+
+/** The kernel tells of the connection tables of all its network namespaces, containers' too. */
+function isForeign(event: Event, netNamespace: number | undefined): boolean {
+  if (event.kind !== "kernel.conntrack_full" || event.netNamespace === undefined) return false;
+  return netNamespace !== undefined && event.netNamespace !== netNamespace;
 }
 
 /** As the exporter selects, but for the kernel's lines: the journal and files reach back further than the ring buffer. */

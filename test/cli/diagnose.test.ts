@@ -1,5 +1,5 @@
 /** `diagnose` as users run it: the built program on fixture hosts, log files and a real journal. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
@@ -58,6 +58,22 @@ describe("the diagnose command", function () {
     const asked = await run(`--source.logfile=${log}`, "--peer", "::ffff:192.0.2.7");
     expect(asked.code).to.equal(1);
     expect(asked.stdout).to.include("Only connections of 192.0.2.7, taken as a known peer.");
+  });
+
+  it("leaves out that another network namespace's connection table is full", async () => {
+    cpSync(`${host}/proc`, join(folder, "proc"), { recursive: true });
+    mkdirSync(join(folder, "proc/self/ns"), { recursive: true });
+    symlinkSync("net:[4026531840]", join(folder, "proc/self/ns/net"));
+    const full = (inode: number): string =>
+      [20, 19, 18]
+        .map((minutes) => `${ago(minutes)} web1 kernel: nf_conntrack: table full in netns ${inode}, dropping packet\n`)
+        .join("");
+    const found = async (inode: number): Promise<string> => {
+      writeFileSync(log, login(300, "192.0.2.7") + full(inode));
+      return (await run(`--path.procfs=${folder}/proc`, `--source.logfile=${log}`)).stdout;
+    };
+    expect(await found(4026531840)).to.match(/table full in netns 4026531840/);
+    expect(await found(4026532999)).not.to.include("table full");
   });
 
   it("looks only at the window", async () => {
