@@ -2,6 +2,7 @@
  * What collections need that stay bounded whatever the input: a memory that forgets, room for what is new, keys that
  * keep nothing else alive.
  */
+import { LongList } from "../model/long-list.ts";
 import { list, type Shape, tuple } from "../model/saved.ts";
 
 /**
@@ -40,10 +41,14 @@ export class Recent<K extends string | number, V> {
     this.#young = new Map();
   }
 
-  /** `row` makes a value to save of one that may change afterwards. */
-  snapshot<R>(row: (value: V) => R): readonly [readonly (readonly [K, R])[], readonly (readonly [K, R])[]] {
-    const rows = (generation: Map<K, V>) => Array.from(generation, ([key, value]) => [key, row(value)] as const);
-    return [rows(this.#young), rows(this.#old)];
+  /** Good until the next change. */
+  snapshot<R>(row: (value: V) => R): readonly LongList<readonly [K, R]>[] {
+    return [this.#young, this.#old].map(
+      (generation) =>
+        new LongList(function* () {
+          for (const [key, value] of generation) yield [key, row(value)] as const;
+        }),
+    );
   }
 
   restore(saved: unknown, key: Shape<K>, value: Shape<V>, place: string): void {

@@ -7,6 +7,7 @@
  */
 import type { ConnectionEnd, PeerClass } from "../model/connection.ts";
 import type { Event, SshdEnded, TcpResetEvent } from "../model/event.ts";
+import { LongList } from "../model/long-list.ts";
 import type { LogRecord } from "../model/record.ts";
 import {
   amount,
@@ -92,7 +93,9 @@ const endedShape: Shape<Ended> = (value, place) => {
   return { timeMs, pid, authenticated, received, unclaimed };
 };
 
-const placeOf = ({ place }: Connection): number => place;
+function* places(connections: Iterable<Connection>): Generator<number> {
+  for (const { place } of connections) yield place;
+}
 const keyOf = (address: string, port: number): string => `${address} ${port}`;
 const addressOf = (key: string): string => key.slice(0, key.indexOf(" "));
 const portOf = (key: string): number => Number(key.slice(key.indexOf(" ") + 1));
@@ -233,7 +236,7 @@ export class Connections {
     }
   }
 
-  /** JSON-safe, and a copy of what may change: restored, it goes on exactly as if nothing had happened. */
+  /** JSON-safe, good until the next change: restored, it goes on exactly as if nothing had happened. */
   snapshot(): unknown {
     const rows = new Rows();
     rows.add(this.#byKey.values());
@@ -247,12 +250,12 @@ export class Connections {
       sweptMs: this.#sweptMs,
       portlessUntilMs: this.#portlessUntilMs,
       evicted: this.#evicted,
-      connections: rows.copies(),
+      connections: new LongList(() => rows.saved()),
       // By place in `connections`, in their own order.
-      ending: Array.from(this.#ending, placeOf),
-      preauth: Array.from(this.#preauth, placeOf),
-      pids: [...this.#byPid.keys()],
-      byPid: Array.from(this.#byPid.values(), placeOf),
+      ending: new LongList(() => places(this.#ending)),
+      preauth: new LongList(() => places(this.#preauth)),
+      pids: new LongList(() => this.#byPid.keys()),
+      byPid: new LongList(() => places(this.#byPid.values())),
       ended: this.#ended.snapshot(({ timeMs, pid, authenticated, received, unclaimed }) => [
         timeMs,
         pid,
@@ -739,17 +742,11 @@ class Rows {
     }
   }
 
-  copies(): SavedConnection[] {
-    return this.#connections.map(({ key, address, pid, childPid, phase, bornMs, ending }) => ({
-      key,
-      // The key has it.
-      address: key === "" ? address : undefined,
-      pid,
-      childPid,
-      phase,
-      bornMs,
-      ending: ending && { ...ending },
-    }));
+  *saved(): Generator<SavedConnection> {
+    for (const { key, address, pid, childPid, phase, bornMs, ending } of this.#connections) {
+      // The key has the address.
+      yield { key, address: key === "" ? address : undefined, pid, childPid, phase, bornMs, ending };
+    }
   }
 }
 

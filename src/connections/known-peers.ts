@@ -2,6 +2,7 @@
  * Peers that authenticated here within the last 30 days, and when they were last reset. Bounded: the one whose login is
  * longest ago makes room.
  */
+import { LongList } from "../model/long-list.ts";
 import { list, text, time, tuple } from "../model/saved.ts";
 import { detached, oldest } from "./bounded.ts";
 
@@ -84,7 +85,13 @@ export class KnownPeers {
   }
 
   snapshot(): unknown {
-    return [...this.#peers].map(([peer, known]) => [peer, known.authenticatedMs, known.endedMs, known.resetMs]);
+    return new LongList(() => this.#rows());
+  }
+
+  *#rows(): Generator<readonly [string, number, number, number]> {
+    for (const [peer, { authenticatedMs, endedMs, resetMs }] of this.#peers) {
+      yield [peer, authenticatedMs, endedMs, resetMs];
+    }
   }
 
   restore(saved: unknown): void {

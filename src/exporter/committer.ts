@@ -5,7 +5,11 @@
  * When a commit fails (disk full) the counters go on in memory, and `sshreset_state_commit_success` says 0: an exporter
  * that froze when the disk fills would be blind just when it is needed. After a restart the log is read again from the
  * older position, so nothing is lost or counted twice even then.
+ *
+ * The state is written out in turns of the event loop, so that it holds up nobody, and not copied first: whoever changes
+ * it waits until its text is made.
  */
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Sample } from "../model/metric.ts";
 
 const shortestIntervalMs = 1000;
@@ -13,25 +17,30 @@ const shortestIntervalMs = 1000;
 export interface Committable {
   /** True if the state has changed since it was last taken. */
   dirty(): boolean;
-  /** JSON-safe; taken in the same synchronous step as the samples that belong to it. */
+  /** JSON-safe; of the same moment as the samples that belong to it. Parts may be made only as they are written. */
   state(): unknown;
   samples(): readonly Sample[];
 }
+
+/** Calls `onTaken` once the state may change again. */
+export type WriteState = (state: unknown, onTaken: () => void) => Promise<void>;
 
 export class Committer {
   #shown: readonly Sample[] = [];
   #committedAtMs = Number.NEGATIVE_INFINITY;
   #running: Promise<void> | undefined;
+  /** While the state is taken. */
+  #taking: Promise<void> | undefined;
   #failing = false;
   #commits = { success: 0, error: 0 };
   readonly #subject: Committable;
-  readonly #write: (state: unknown) => Promise<void>;
+  readonly #write: WriteState;
   readonly #onError: (error: unknown) => void;
   readonly #nowMs: () => number;
 
   constructor(
     subject: Committable,
-    write: (state: unknown) => Promise<void>,
+    write: WriteState,
     onError: (error: unknown) => void,
     nowMs: () => number = () => performance.now(),
   ) {
@@ -54,6 +63,12 @@ export class Committer {
     ];
   }
 
+  /** The only way to change the state: at once, or when it was taken. */
+  async change(change: () => void): Promise<void> {
+    while (this.#taking !== undefined) await this.#taking;
+    change();
+  }
+
   /** Never rejects: a failure is counted, shown and told to `onError` when it begins. */
   commit(): Promise<void> {
     this.#running ??= this.#commitOnce().finally(() => {
@@ -68,7 +83,7 @@ export class Committer {
     const samples = this.#subject.samples();
     try {
       if (needed) {
-        await this.#write(this.#subject.state());
+        await this.#save();
         this.#commits.success++;
         this.#failing = false;
       }
@@ -78,5 +93,22 @@ export class Committer {
       this.#failing = true;
     }
     this.#shown = samples;
+  }
+
+  async #save(): Promise<void> {
+    let taken = (): void => {};
+    this.#taking = new Promise((resolve) => {
+      taken = () => {
+        this.#taking = undefined;
+        resolve();
+      };
+    });
+    try {
+      // The samples were a slice of their own.
+      await nextTurn();
+      await this.#write(this.#subject.state(), taken);
+    } finally {
+      taken();
+    }
   }
 }

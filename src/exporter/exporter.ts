@@ -97,7 +97,7 @@ export class Exporter {
     this.#judging = this.#load(samplesFile, (saved) => new Judging(saveSamples, saved)) ?? new Judging(saveSamples);
     this.#committer = new Committer(
       this.#counting,
-      (state) => commitSnapshot(path, countsFile, state),
+      (state, onTaken) => commitSnapshot(path, countsFile, state, onTaken),
       (error) =>
         log.error({ directory: path, error: String(error) }, "cannot commit the state; counters go on in memory"),
     );
@@ -130,10 +130,13 @@ export class Exporter {
       this.#begun,
       ...this.#sources.map((source) => this.#pump(source, signal)),
       this.#collectors.run(signal),
-      every(tickMs, signal, () => this.#counting.tick(Date.now())),
+      every(tickMs, signal, () => this.#committer.change(() => this.#counting.tick(Date.now()))),
       every(portsMs, signal, () => this.#findPorts()),
       every(judgeIntervalMs, signal, () => this.judge()),
-      learnKnownPeers(this.#counting, this.#plan.selection, this.#config["source.from-beginning"], this.#log, signal),
+      learnKnownPeers(this.#plan.selection, this.#config["source.from-beginning"], this.#log, signal, {
+        counting: this.#counting,
+        change: (change) => this.#committer.change(change),
+      }),
     ]);
     this.#running.catch((error: unknown) => {
       this.#log.fatal({ error: error instanceof Error ? error.stack : String(error) }, "this is a bug");
@@ -250,7 +253,9 @@ export class Exporter {
   }
 
   async #pump(source: Source, signal: AbortSignal): Promise<void> {
-    for await (const batch of source.batches(signal)) this.#counting.take(source.name, batch);
+    for await (const batch of source.batches(signal)) {
+      await this.#committer.change(() => this.#counting.take(source.name, batch));
+    }
   }
 
   async #findPorts(): Promise<void> {

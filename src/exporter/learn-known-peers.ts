@@ -11,12 +11,18 @@ import { placeOf } from "./open-sources.ts";
 
 const historyMs = 30 * 24 * 3600 * 1000;
 
+export interface Learner {
+  readonly counting: Counting;
+  /** Runs it when the counts may change. */
+  change(change: () => void): Promise<void>;
+}
+
 export async function learnKnownPeers(
-  counting: Counting,
   { journal, logfile }: SourceSelection,
   fromBeginning: boolean,
   log: Logger,
   signal: AbortSignal,
+  { counting, change }: Learner,
 ): Promise<void> {
   if (counting.learnt) return;
   let logins = 0;
@@ -31,14 +37,16 @@ export async function learnKnownPeers(
     onWarning: (message, details) => log.warn({ ...details }, message),
   });
   for await (const records of history) {
-    for (const record of records) {
-      const event = parse(record);
-      if (event?.kind !== "sshd.accepted") continue;
-      counting.learn(event.address, record.timeMs);
-      logins++;
-    }
+    await change(() => {
+      for (const record of records) {
+        const event = parse(record);
+        if (event?.kind !== "sshd.accepted") continue;
+        counting.learn(event.address, record.timeMs);
+        logins++;
+      }
+    });
   }
   if (signal.aborted) return;
-  counting.learntAll();
+  await change(() => counting.learntAll());
   log.info({ logins }, "learnt known peers from the history of logins");
 }

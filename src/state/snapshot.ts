@@ -1,11 +1,13 @@
 /**
  * Snapshots in the state directory: load, commit, set aside what is broken. It does not know what it stores.
  * A commit is atomic (write beside, fdatasync, rename(2)): a reader sees the old or the new one, never half of it.
+ * Full tables are some megabytes of text: it is made in short slices, and in memory, since a disk may be slow.
  */
-import { randomUUID } from "node:crypto";
 import { accessSync, constants, mkdirSync, readFileSync, renameSync, statSync } from "node:fs";
 import { open, rename } from "node:fs/promises";
 import { join } from "node:path";
+import { LongList } from "../model/long-list.ts";
+import { Turns } from "../model/turns.ts";
 
 /** Raise it when the meaning of what is stored changes: an older exporter's snapshot is then set aside. */
 const formatVersion = 1;
@@ -70,20 +72,27 @@ function setAside(path: string, reason: string): Loaded<never> {
   return { value: undefined, setAside: { path: kept, reason: reason.slice(0, 300) } };
 }
 
-/** Longer lists are serialised in pieces of so many entries, one a turn of the event loop. */
-const piece = 1_000;
+/** Of a list so many entries become text at once. */
+const entriesAtOnce = 200;
+const firstPieceBytes = 64 * 1024;
+const largestPieceBytes = 1024 * 1024;
 
 /**
- * `data` may change once this has returned its promise, but for the entries of long lists: those must be copies, since
- * they are serialised while the rest of the program goes on. Rejects on any write error.
+ * `data` must not change before `onTaken` is called: from then on its text is held here. Rejects on any write error,
+ * and calls `onTaken` before that.
  */
-export async function commitSnapshot(directory: string, fileName: string, data: unknown): Promise<void> {
-  const pieces = serialise({ version: formatVersion, data });
+export async function commitSnapshot(
+  directory: string,
+  fileName: string,
+  data: unknown,
+  onTaken: () => void = () => {},
+): Promise<void> {
+  const pieces = await serialise({ version: formatVersion, data }).finally(onTaken);
   const path = join(directory, fileName);
   const temporary = `${path}.new`;
   const file = await open(temporary, "w", 0o600);
   try {
-    for (const text of pieces) await file.writeFile(text);
+    for (const piece of pieces) await file.writeFile(piece);
     await file.datasync();
   } finally {
     await file.close();
@@ -91,25 +100,77 @@ export async function commitSnapshot(directory: string, fileName: string, data: 
   await rename(temporary, path);
 }
 
-/** All but the long lists at once, those as they are asked for. */
-function serialise(data: unknown): Iterable<string> {
-  const long: unknown[][] = [];
-  const placeholder = randomUUID();
-  const text = JSON.stringify(data, (_key, value: unknown) => {
-    if (!Array.isArray(value) || value.length <= piece) return value;
-    long.push(value);
-    return placeholder;
-  });
-  return long.length === 0 ? [text] : withLists(text.split(`"${placeholder}"`), long);
+async function serialise(data: unknown): Promise<readonly Buffer[]> {
+  const pieces = new Pieces();
+  const turns = new Turns();
+  for (const text of texts(data)) {
+    pieces.add(text);
+    if (turns.over) await turns.next();
+  }
+  return pieces.end();
 }
 
-function* withLists(texts: readonly string[], lists: readonly unknown[][]): Generator<string> {
-  for (const [index, text] of texts.entries()) {
-    yield text;
-    const list = lists[index] ?? [];
-    for (let from = 0; from < list.length; from += piece) {
-      const entries = JSON.stringify(list.slice(from, from + piece)).slice(1, -1);
-      yield `${from === 0 ? "[" : ","}${entries}${from + piece >= list.length ? "]" : ""}`;
+/** The same text as JSON.stringify gives, bit by bit. */
+function* texts(value: unknown): Generator<string> {
+  if (value instanceof LongList) yield* listTexts(value);
+  else if (Array.isArray(value)) yield* value.some(isLong) ? nestedTexts(value) : listTexts(value);
+  else if (typeof value === "object" && value !== null) yield* objectTexts(value);
+  else yield JSON.stringify(value) ?? "null";
+}
+
+const isLong = (value: unknown): boolean =>
+  value instanceof LongList || (Array.isArray(value) && value.length > entriesAtOnce);
+
+function* objectTexts(value: object): Generator<string> {
+  let before = "{";
+  for (const [name, entry] of Object.entries(value)) {
+    if (entry === undefined) continue;
+    yield `${before}${JSON.stringify(name)}:`;
+    yield* texts(entry);
+    before = ",";
+  }
+  yield before === "{" ? "{}" : "}";
+}
+
+function* nestedTexts(list: readonly unknown[]): Generator<string> {
+  for (const [index, entry] of list.entries()) {
+    yield index === 0 ? "[" : ",";
+    yield* texts(entry);
+  }
+  yield "]";
+}
+
+function* listTexts(list: Iterable<unknown>): Generator<string> {
+  let before = "[";
+  let entries: unknown[] = [];
+  for (const entry of list) {
+    if (entries.push(entry) < entriesAtOnce) continue;
+    yield before + JSON.stringify(entries).slice(1, -1);
+    before = ",";
+    entries = [];
+  }
+  if (entries.length > 0) yield before + JSON.stringify(entries).slice(1);
+  else yield before === "[" ? "[]" : "]";
+}
+
+/** Text as bytes, outside of V8's heap. */
+class Pieces {
+  readonly #full: Buffer[] = [];
+  #piece = Buffer.allocUnsafeSlow(firstPieceBytes);
+  #length = 0;
+
+  add(text: string): void {
+    const most = 3 * text.length;
+    if (this.#length + most > this.#piece.length) {
+      const size = Math.max(Math.min(2 * this.#piece.length, largestPieceBytes), most);
+      this.#full.push(this.#piece.subarray(0, this.#length));
+      this.#piece = Buffer.allocUnsafeSlow(size);
+      this.#length = 0;
     }
+    this.#length += this.#piece.write(text, this.#length);
+  }
+
+  end(): readonly Buffer[] {
+    return [...this.#full, this.#piece.subarray(0, this.#length)];
   }
 }

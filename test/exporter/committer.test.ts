@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { expect } from "chai";
 import { Committer } from "../../src/exporter/committer.ts";
 import type { Sample } from "../../src/model/metric.ts";
@@ -12,6 +13,8 @@ function bench() {
     broken: false,
     errors: 0,
     held: undefined as (() => void) | undefined,
+    /** Called when the state's text is being made, and waited for. */
+    taking: async () => {},
   };
   const committer = new Committer(
     {
@@ -19,7 +22,9 @@ function bench() {
       state: () => ({ count: world.count }),
       samples: () => [{ name: "count", value: world.count }],
     },
-    async (state) => {
+    async (state, onTaken) => {
+      await world.taking();
+      onTaken();
       if (world.broken) throw new Error("ENOSPC");
       if (world.held !== undefined)
         await new Promise<void>((resolve) => {
@@ -54,11 +59,38 @@ describe("exporter/committer", () => {
     world.held = () => undefined;
     world.count = 1;
     const scrape = committer.samples();
-    world.count = 2;
-    await Promise.resolve();
+    await committer.change(() => world.count++);
+    expect(world.count).to.equal(2);
     world.held();
     expect(sampleValue(await scrape, "count")).to.equal(1);
     expect(world.disk).to.deep.equal({ count: 1 });
+  });
+
+  it("lets nothing change the state before it is taken, and everything while the disk is slow", async () => {
+    const { world, committer } = bench();
+    const told: string[] = [];
+    world.taking = async () => {
+      for (let turn = 0; turn < 5; turn++) await nextTurn();
+      told.push(`taken at ${world.count}`);
+      world.held = () => undefined;
+    };
+    const commit = committer.commit();
+    const changes = [1, 2].map(() => committer.change(() => told.push(`now ${++world.count}`)));
+    await Promise.all(changes);
+    expect(told).to.deep.equal(["taken at 0", "now 1", "now 2"]);
+    await nextTurn();
+    world.held?.();
+    await commit;
+    expect(world.disk).to.deep.equal({ count: 0 });
+  });
+
+  it("holds nobody up when the state cannot be taken", async () => {
+    const { world, committer } = bench();
+    world.taking = () => Promise.reject(new Error("a bug"));
+    await committer.commit();
+    await committer.change(() => world.count++);
+    expect(world.count).to.equal(1);
+    expect(world.errors).to.equal(1);
   });
 
   it("writes nothing when nothing has changed", async () => {

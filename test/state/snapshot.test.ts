@@ -11,6 +11,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
+import fc from "fast-check";
+import { LongList } from "../../src/model/long-list.ts";
 import { commitSnapshot, loadSnapshot, openStateDirectory, StateError } from "../../src/state/snapshot.ts";
 
 describe("state/snapshot", () => {
@@ -41,6 +43,64 @@ describe("state/snapshot", () => {
     const data = { a: list(2_500), b: [list(1_001), list(1_000)], c: { d: list(3_000), e: "end" }, f: list(0) };
     await commitSnapshot(directory, "snapshot.json", data);
     expect(load().value).to.deep.equal(data);
+  });
+
+  it("writes what JSON.stringify would", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.jsonValue(), fc.array(fc.jsonValue()), fc.nat(450), async (value, entries, length) => {
+        const long = Array.from({ length }, (_, n) => entries[n % Math.max(1, entries.length)] ?? n);
+        const data = { value, long, none: undefined, in: [long, value, [], {}], "é\u2028\ud83d": [undefined, long] };
+        await commitSnapshot(directory, "snapshot.json", data);
+        const text = readFileSync(join(directory, "snapshot.json"), "utf8");
+        expect(text).to.equal(JSON.stringify({ version: 1, data }));
+        const lazy = { ...data, long: new LongList(() => long), in: [new LongList(() => long), value, [], {}] };
+        await commitSnapshot(directory, "snapshot.json", lazy);
+        expect(readFileSync(join(directory, "snapshot.json"), "utf8")).to.equal(text);
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  it("stores text of any length", async () => {
+    const data = {
+      long: Array.from({ length: 3_000 }, (_, n) => `${n} `.padEnd(1_000, "€")),
+      text: "€".repeat(2_000_000),
+    };
+    await commitSnapshot(directory, "snapshot.json", data);
+    expect(load().value).to.deep.equal(data);
+  });
+
+  it("makes the text of long lists in turns, and says when it has it all", async () => {
+    const slow = function* () {
+      for (let n = 0; n < 1_000; n++) {
+        for (const untilMs = performance.now() + 0.05; performance.now() < untilMs; );
+        yield n;
+      }
+    };
+    let turns = 0;
+    let taken = -1;
+    const running = setInterval(() => turns++, 0);
+    await commitSnapshot(directory, "snapshot.json", { list: new LongList(slow) }, () => {
+      taken = turns;
+      expect(existsSync(join(directory, "snapshot.json.new"))).to.equal(false);
+    });
+    clearInterval(running);
+    expect(taken).to.be.above(3);
+  });
+
+  it("says that it has the text even if that cannot be made, or written", async () => {
+    let taken = 0;
+    const broken = new LongList(() => {
+      throw new Error("a bug");
+    });
+    for (const [folder, data] of [
+      [join(directory, "missing"), {}],
+      [directory, broken],
+    ] as const) {
+      const error = await commitSnapshot(folder, "snapshot.json", data, () => taken++).catch((reason) => reason);
+      expect(error).to.be.an("error");
+    }
+    expect(taken).to.equal(2);
   });
 
   it("sets a snapshot aside that is cut at any byte, and starts fresh", async () => {
