@@ -4,6 +4,7 @@
  */
 import type { Collector, CollectorContext, CollectorModule, Missing, Reading } from "../model/collector.ts";
 import type { MetricDef, Sample } from "../model/metric.ts";
+import { Turns } from "../model/turns.ts";
 
 export const scrapeMetrics: readonly MetricDef<"collector">[] = [
   {
@@ -66,8 +67,10 @@ export function runCollectors(modules: readonly CollectorModule[], context: Coll
     async collect(names) {
       const samples: Sample[] = [];
       const states: CollectorState[] = [];
+      const turns = new Turns();
       for (const { module, collector } of running) {
         if (names !== undefined && !names.has(module.name)) continue;
+        if (turns.over) await turns.next();
         const { state, reading } = await readOne(module.name, collector);
         if (reading?.status === "ok") for (const sample of reading.samples) samples.push(sample);
         states.push(state);

@@ -4,7 +4,7 @@
  */
 import { setMaxListeners } from "node:events";
 import { hostname } from "node:os";
-import { setTimeout as delay } from "node:timers/promises";
+import { setTimeout as delay, setImmediate as nextTurn } from "node:timers/promises";
 import type { Logger } from "pino";
 import { collectorModules } from "../collectors/index.ts";
 import { type CollectorState, type RunningCollectors, runCollectors } from "../collectors/run.ts";
@@ -177,6 +177,7 @@ export class Exporter {
       );
     }
     const samples = collect ? (await this.#collectors.collect(new Set(collect))).samples : await this.#gather();
+    await nextTurn();
     return expose(this.#definitions, samples, format, this.#written[format]);
   }
 
@@ -286,8 +287,10 @@ export class Exporter {
   /** Everything there is to show now. */
   async #gather(): Promise<readonly Sample[]> {
     await this.#begun;
-    // Collectors are read while the disk is waited for.
-    const [counted, { samples, states }] = await Promise.all([this.#committer.samples(), this.#collectors.collect()]);
+    // Collectors are read while the disk is waited for, in a turn of their own.
+    const committed = this.#committer.samples();
+    await nextTurn();
+    const [counted, { samples, states }] = await Promise.all([committed, this.#collectors.collect()]);
     this.#collectorStates = states;
     return [
       { name: "sshreset_build_info", labels: { version: this.#version, node: process.version }, value: 1 },

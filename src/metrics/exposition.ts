@@ -6,6 +6,7 @@
  */
 import { Registry } from "prom-client";
 import type { HistogramValue, MetricDef, Sample } from "../model/metric.ts";
+import { Turns } from "../model/turns.ts";
 
 export type Format = "text" | "openmetrics";
 
@@ -36,7 +37,9 @@ export async function expose(
 ): Promise<string> {
   const byName = group(samples);
   const texts: string[] = [];
+  const turns = new Turns();
   for (const definition of definitions) {
+    if (turns.over) await turns.next();
     const own = byName.get(definition.name);
     byName.delete(definition.name);
     if (own === undefined) continue;
