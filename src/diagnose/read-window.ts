@@ -9,15 +9,9 @@ import type { LogRecord, SourceName } from "../model/record.ts";
 import { idents } from "../parsers/index.ts";
 import { flowsOfWindow } from "../sources/flow-log.ts";
 import { type HaproxyOptions, haproxyRecords, journalWord } from "../sources/haproxy.ts";
-import {
-  JournalctlRun,
-  type JournalPlace,
-  journalFields,
-  journalMatches,
-  journalRecord,
-  placeArguments,
-} from "../sources/journal.ts";
+import { JournalctlRun, type JournalPlace, journalMatches, placeArguments } from "../sources/journal.ts";
 import { JournalExport } from "../sources/journal-export.ts";
+import { JournalRecords, journalFields } from "../sources/journal-record.ts";
 import { createKmsgSource, type KmsgDevice } from "../sources/kmsg.ts";
 import { identsOfKinds, type SourceSelection } from "../sources/select.ts";
 import { logWindow } from "./log-window.ts";
@@ -164,7 +158,7 @@ async function* fromJournal(
   input: Input,
   onBytes: (bytes: number, timeMs?: number) => void,
 ): Batches {
-  const names = new Set(wanted);
+  const reader = new JournalRecords(wanted);
   const run = new JournalctlRun(
     place.command ?? "journalctl",
     [
@@ -179,7 +173,7 @@ async function* fromJournal(
   const parser = new JournalExport(journalFields);
   try {
     for await (const chunk of run.output()) {
-      const records = parser.read(chunk).flatMap((entry) => journalRecord(entry, names) ?? []);
+      const records = parser.read(chunk).flatMap((entry) => reader.record(entry) ?? []);
       const wantedOnes = records.filter(({ timeMs }) => timeMs >= window.fromMs && timeMs <= window.toMs);
       onBytes(chunk.length, records.at(-1)?.timeMs);
       yield wantedOnes;

@@ -5,15 +5,9 @@
  */
 import type { LogRecord } from "../model/record.ts";
 import { HeldFile } from "./held-file.ts";
-import {
-  JournalctlRun,
-  type JournalPlace,
-  journalFields,
-  journalMatches,
-  journalRecord,
-  placeArguments,
-} from "./journal.ts";
+import { JournalctlRun, type JournalPlace, journalMatches, placeArguments } from "./journal.ts";
 import { JournalExport } from "./journal-export.ts";
+import { JournalRecords, journalFields } from "./journal-record.ts";
 import { openSibling, siblings } from "./log-rotation.ts";
 import { SyslogLines } from "./syslog-line.ts";
 
@@ -48,7 +42,7 @@ export async function* acceptedHistory(options: HistoryOptions): AsyncGenerator<
 }
 
 async function* fromJournal(options: HistoryOptions, place: JournalPlace, signal: AbortSignal) {
-  const idents = new Set(options.idents);
+  const records = new JournalRecords(options.idents);
   const command = place.command ?? "journalctl";
   // --grep needs a systemd of 237 or later with PCRE2; without it there is more to read.
   for (const grep of [["--grep=^Accepted "], []]) {
@@ -58,7 +52,7 @@ async function* fromJournal(options: HistoryOptions, place: JournalPlace, signal
     const parser = new JournalExport(journalFields);
     try {
       for await (const chunk of run.output()) {
-        yield parser.read(chunk).flatMap((entry) => journalRecord(entry, idents) ?? []);
+        yield parser.read(chunk).flatMap((entry) => records.record(entry) ?? []);
       }
     } finally {
       run.end();

@@ -10,22 +10,40 @@ const valueBytes = 64 * 1024;
 const LF = 10;
 const EQUALS = 61;
 
-export type JournalEntry = ReadonlyMap<string, string>;
+/** Lines of an entry that are remembered, and bytes of each. */
+const knownLines = 64;
+const knownBytes = 160;
+/** So many lines of the entry before may be left out. */
+const leftOut = 8;
+
+/** The values of the wanted fields, in the order in which these were named. */
+export type JournalEntry = readonly (string | undefined)[];
 
 /** Reads a stream in chunks, split anywhere, in bounded memory. */
 export class JournalExport {
   /** Wanted names by their length: most fields are skipped without being decoded. */
-  readonly #wanted: { readonly name: string; readonly bytes: Buffer }[][] = [];
-  #entry = new Map<string, string>();
+  readonly #wanted: { readonly field: number; readonly bytes: Buffer }[][] = [];
+  readonly #blank: readonly undefined[];
+  #entry: (string | undefined)[];
+  #entryEmpty = true;
+  /**
+   * The lines of the entries before, in their order: most are the same in the next one, byte for byte, and most others
+   * have another value of the same field. So most lines are told by one comparison, and few values are decoded anew.
+   */
+  readonly #known: KnownLine[] = [];
+  /** The one that is expected next. */
+  #next = 0;
   /** The start of a line whose end has not come yet. */
   #line: Buffer = Buffer.alloc(0);
   #lineCut = false;
   #binary: BinaryField | undefined;
 
-  constructor(fields: Iterable<string>) {
-    for (const name of fields) {
-      this.#wanted[name.length] = [...(this.#wanted[name.length] ?? []), { name, bytes: Buffer.from(name) }];
+  constructor(fields: readonly string[]) {
+    for (const [field, name] of fields.entries()) {
+      this.#wanted[name.length] = [...(this.#wanted[name.length] ?? []), { field, bytes: Buffer.from(name) }];
     }
+    this.#blank = fields.map(() => undefined);
+    this.#entry = this.#blank.slice();
   }
 
   read(chunk: Buffer): readonly JournalEntry[] {
@@ -36,15 +54,23 @@ export class JournalExport {
       if (this.#binary !== undefined) {
         at = this.#binary.read(chunk, at);
         if (this.#binary.complete()) {
-          if (this.#binary.name !== undefined) this.#set(this.#binary.name, this.#binary.value());
+          this.#set(this.#binary.field, this.#binary.value());
           this.#binary = undefined;
         }
         continue;
       }
-      const newline = chunk.indexOf(LF, at);
-      const whole = this.#line.length === 0 && newline !== -1 && newline - at <= valueBytes;
-      if (whole) {
-        this.#endLine(chunk, at, newline, ascii, entries);
+      const begun = this.#line.length > 0;
+      const same = begun ? 0 : this.#sameAsKnown(chunk, at);
+      const known = same === 0 ? undefined : this.#known[this.#next];
+      if (known !== undefined && same === known.length) {
+        this.#set(known.field, known.value);
+        this.#next++;
+        at += same;
+        continue;
+      }
+      const newline = chunk.indexOf(LF, at + same);
+      if (!begun && newline !== -1 && newline - at <= valueBytes) {
+        this.#endLine(chunk, at, newline, same, ascii, entries);
         at = newline + 1;
         continue;
       }
@@ -55,7 +81,7 @@ export class JournalExport {
       else {
         this.#line = Buffer.alloc(0);
         this.#lineCut = false;
-        this.#endLine(line, 0, line.length, false, entries);
+        this.#endLine(line, 0, line.length, 0, false, entries);
       }
     }
     return entries;
@@ -69,38 +95,108 @@ export class JournalExport {
     return line.subarray(0, valueBytes);
   }
 
-  #endLine(bytes: Buffer, start: number, end: number, ascii: boolean, entries: JournalEntry[]): void {
-    if (start === end) {
-      if (this.#entry.size > 0) entries.push(this.#entry);
-      this.#entry = new Map();
-      return;
+  /** How many bytes are those of a line that was expected here: none, or its name at the least. It is the next one then. */
+  #sameAsKnown(chunk: Buffer, at: number): number {
+    const last = Math.min(this.#next + leftOut, this.#known.length - 1);
+    for (let place = this.#next; place <= last; place++) {
+      const known = this.#known[place] as KnownLine;
+      const same = known.sameBytes(chunk, at);
+      if (same <= known.nameLength) continue;
+      this.#next = place;
+      return same;
     }
-    let equals = start;
-    while (equals < end && bytes[equals] !== EQUALS) equals++;
-    const name = this.#wantedName(bytes, start, equals);
-    if (equals === end) this.#binary = new BinaryField(name);
-    else if (name !== undefined) this.#set(name, bytes.toString(ascii ? "latin1" : "utf8", equals + 1, end));
+    return 0;
   }
 
-  #wantedName(bytes: Buffer, start: number, end: number): string | undefined {
-    const candidates = this.#wanted[end - start];
-    if (candidates === undefined) return undefined;
-    next: for (const { name, bytes: expected } of candidates) {
-      for (let at = 0; at < expected.length; at++) if (bytes[start + at] !== expected[at]) continue next;
-      return name;
+  /** `same`: so many bytes are those of the line expected next. */
+  #endLine(bytes: Buffer, start: number, end: number, same: number, ascii: boolean, entries: JournalEntry[]): void {
+    if (start === end) {
+      this.#endEntry(entries);
+      return;
     }
-    return undefined;
+    const known = same > 0 ? this.#known[this.#next] : this.#newLine(bytes, start, end);
+    if (known === undefined) return;
+    this.#next++;
+    known.remember(bytes, start, end, same);
+    if (known.field === -1) return;
+    known.value = bytes.toString(ascii ? "latin1" : "utf8", start + known.nameLength + 1, end);
+    this.#set(known.field, known.value);
+  }
+
+  #endEntry(entries: JournalEntry[]): void {
+    this.#next = 0;
+    if (this.#entryEmpty) return;
+    entries.push(this.#entry);
+    this.#entry = this.#blank.slice();
+    this.#entryEmpty = true;
+  }
+
+  /** A place for a line that was not expected; undefined for the name of a binary field. */
+  #newLine(bytes: Buffer, start: number, end: number): KnownLine | undefined {
+    let equals = start;
+    while (equals < end && bytes[equals] !== EQUALS) equals++;
+    const field = this.#wantedField(bytes, start, equals);
+    if (equals === end) {
+      this.#binary = new BinaryField(field);
+      return undefined;
+    }
+    if (this.#next >= knownLines) this.#next = 0;
+    const known = new KnownLine(equals - start, field);
+    this.#known.splice(this.#next, this.#known.length < knownLines ? 0 : 1, known);
+    return known;
+  }
+
+  /** -1: not wanted. */
+  #wantedField(bytes: Buffer, start: number, end: number): number {
+    const candidates = this.#wanted[end - start];
+    if (candidates === undefined) return -1;
+    next: for (const { field, bytes: expected } of candidates) {
+      for (let at = 0; at < expected.length; at++) if (bytes[start + at] !== expected[at]) continue next;
+      return field;
+    }
+    return -1;
   }
 
   /** A client may send a field twice: the first one stands. */
-  #set(name: string, value: string): void {
-    if (!this.#entry.has(name)) this.#entry.set(name, value);
+  #set(field: number, value: string): void {
+    if (field === -1 || this.#entry[field] !== undefined) return;
+    this.#entry[field] = value;
+    this.#entryEmpty = false;
+  }
+}
+
+/** A line as it was in an entry before, its newline included. */
+class KnownLine {
+  readonly nameLength: number;
+  readonly field: number;
+  value = "";
+  /** Of the whole line; 0 before there is one. Of a long one only the first bytes are kept, so none is the same. */
+  length = 0;
+  readonly #bytes = Buffer.alloc(knownBytes);
+
+  constructor(nameLength: number, field: number) {
+    this.nameLength = nameLength;
+    this.field = field;
+  }
+
+  sameBytes(chunk: Buffer, start: number): number {
+    const bytes = this.#bytes;
+    const most = Math.min(this.length, knownBytes, chunk.length - start);
+    let same = 0;
+    while (same < most && bytes[same] === chunk[start + same]) same++;
+    return same;
+  }
+
+  remember(chunk: Buffer, start: number, end: number, same: number): void {
+    this.length = end - start + 1;
+    chunk.copy(this.#bytes, same, start + same, Math.min(end, start + knownBytes));
+    if (this.length <= knownBytes) this.#bytes[this.length - 1] = LF;
   }
 }
 
 class BinaryField {
-  /** Undefined: not wanted, only passed over. */
-  readonly name: string | undefined;
+  /** -1: not wanted, only passed over. */
+  readonly field: number;
   readonly #length = Buffer.alloc(8);
   #lengthRead = 0;
   /** Bytes still to come, the final newline among them. */
@@ -108,8 +204,8 @@ class BinaryField {
   readonly #kept: Buffer[] = [];
   #keptLength = 0;
 
-  constructor(name: string | undefined) {
-    this.name = name;
+  constructor(field: number) {
+    this.field = field;
   }
 
   /** Returns the offset after what belongs to this field. */
@@ -123,7 +219,7 @@ class BinaryField {
       this.#remaining = Number(this.#length.readBigUInt64LE()) + 1;
     }
     const taken = Math.min(this.#remaining, chunk.length - at);
-    const data = this.name === undefined ? 0 : Math.min(taken, this.#remaining - 1, valueBytes - this.#keptLength);
+    const data = this.field === -1 ? 0 : Math.min(taken, this.#remaining - 1, valueBytes - this.#keptLength);
     if (data > 0) {
       this.#kept.push(Buffer.from(chunk.subarray(at, at + data)));
       this.#keptLength += data;

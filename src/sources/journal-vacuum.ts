@@ -19,8 +19,22 @@ export interface EntryNumber {
 
 /** Of sd_journal_get_cursor(3): `s=...;i=...;b=...`. */
 export function entryNumber(cursor: string): EntryNumber | undefined {
-  const parts = /^s=([0-9a-f]{32});i=([0-9a-f]{1,13});/.exec(cursor);
-  return parts === null ? undefined : { by: parts[1] as string, number: Number.parseInt(parts[2] as string, 16) };
+  const by = /^s=([0-9a-f]{32});i=/.exec(cursor)?.[1];
+  const number = by === undefined ? undefined : numberBy(by, cursor);
+  return by === undefined || number === undefined ? undefined : { by, number };
+}
+
+/** The number that this journald gave; undefined if another one did. */
+export function numberBy(by: string, cursor: string): number | undefined {
+  if (!cursor.startsWith(by, 2) || !cursor.startsWith(";i=", 34)) return undefined;
+  let number = 0;
+  for (let at = 37; at < 51; at++) {
+    const code = cursor.charCodeAt(at);
+    const digit = code >= 97 && code <= 102 ? code - 87 : code >= 48 && code <= 57 ? code - 48 : -1;
+    if (digit === -1) return code === 59 && at > 37 ? number : undefined;
+    number = number * 16 + digit;
+  }
+  return undefined;
 }
 
 /**

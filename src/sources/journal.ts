@@ -7,10 +7,11 @@
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import type { Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
-import type { JournalFields, LogRecord } from "../model/record.ts";
+import type { LogRecord } from "../model/record.ts";
 import type { Batch, Position, Source, SourceStart, SourceStatus } from "../model/source.ts";
 import { type JournalEntry, JournalExport } from "./journal-export.ts";
-import { type EntryNumber, entryNumber, vacuumedBetween } from "./journal-vacuum.ts";
+import { cursorOf, JournalRecords, journalFields, timeUsOf } from "./journal-record.ts";
+import { type EntryNumber, entryNumber, numberBy, vacuumedBetween } from "./journal-vacuum.ts";
 
 /** Which journal is read: this host's unless told otherwise. */
 export interface JournalPlace {
@@ -33,46 +34,6 @@ const lateMs = 250;
 const wideGap = 100;
 /** sd_journal_get_cursor(3): `s=HEX;i=HEX;b=HEX;m=HEX;t=HEX;x=HEX`. */
 const cursorForm = /^(?:[a-z]=[0-9a-f]{1,32};){1,11}[a-z]=[0-9a-f]{1,32}$/;
-const messageLength = 8 * 1024;
-
-const trustedFields = [
-  ["_TRANSPORT", "transport"],
-  ["_EXE", "exe"],
-  ["_COMM", "comm"],
-  ["_SYSTEMD_UNIT", "unit"],
-  ["_SYSTEMD_CGROUP", "cgroup"],
-  ["_BOOT_ID", "bootId"],
-] as const;
-const clientFields = [
-  ["MESSAGE_ID", "messageId"],
-  ["UNIT", "unit"],
-  ["EXIT_CODE", "exitCode"],
-  ["EXIT_STATUS", "exitStatus"],
-  ["UNIT_RESULT", "unitResult"],
-  ["JOB_RESULT", "jobResult"],
-  ["JOB_TYPE", "jobType"],
-  ["COREDUMP_EXE", "coredumpExe"],
-  ["COREDUMP_COMM", "coredumpComm"],
-  ["COREDUMP_PID", "coredumpPid"],
-  ["COREDUMP_SIGNAL", "coredumpSignal"],
-  ["COREDUMP_UNIT", "coredumpUnit"],
-  ["N_DROPPED", "dropped"],
-] as const;
-/**
- * The fields that are read. journalctl gives all: `--output-fields` would make it twice as expensive, and skipping a
- * field here is cheap.
- */
-export const journalFields: readonly string[] = [
-  "__CURSOR",
-  "__REALTIME_TIMESTAMP",
-  "MESSAGE",
-  "SYSLOG_IDENTIFIER",
-  "SYSLOG_PID",
-  "SYSLOG_FACILITY",
-  "_PID",
-  "_UID",
-  ...[...trustedFields, ...clientFields].map(([name]) => name),
-];
 
 /** journalctl's matches for the identifiers; `+` is or, fields without it are and, the same field twice is or. */
 export function journalMatches(idents: readonly string[]): readonly string[] {
@@ -86,49 +47,6 @@ export function journalMatches(idents: readonly string[]): readonly string[] {
   return groups.flatMap((group, index) => (index === 0 ? group : ["+", ...group]));
 }
 
-/** The entry as a record; undefined if nobody wanted speaks, or somebody only pretends to be systemd or the kernel. */
-export function journalRecord(entry: JournalEntry, idents: ReadonlySet<string>): LogRecord | undefined {
-  const identifier = entry.get("SYSLOG_IDENTIFIER") ?? "";
-  const comm = entry.get("_COMM") ?? "";
-  const transport = entry.get("_TRANSPORT");
-  const facility = number(entry.get("SYSLOG_FACILITY"));
-  const trustedPid = number(entry.get("_PID"));
-  const kernel = transport === "kernel" && facility === 0;
-  const ident = kernel ? "kernel" : idents.has(identifier) ? identifier : comm;
-  if (!idents.has(ident) || (ident === "kernel" && !kernel) || (ident === "systemd" && trustedPid !== 1)) {
-    return undefined;
-  }
-  const timeUs = number(entry.get("__REALTIME_TIMESTAMP"));
-  if (timeUs === undefined) return undefined;
-
-  const trusted: Record<string, string | number> = {};
-  for (const [name, key] of trustedFields) copy(entry, name, trusted, key);
-  if (trustedPid !== undefined) trusted["pid"] = trustedPid;
-  const uid = number(entry.get("_UID"));
-  if (uid !== undefined) trusted["uid"] = uid;
-  const journal: Record<string, unknown> = { trusted };
-  for (const [name, key] of clientFields) copy(entry, name, journal, key);
-  if (facility !== undefined) journal["facility"] = facility;
-  return {
-    source: "journal",
-    timeMs: Math.floor(timeUs / 1000),
-    ident,
-    pid: number(entry.get("SYSLOG_PID")) ?? trustedPid ?? 0,
-    message: (entry.get("MESSAGE") ?? "").slice(0, messageLength),
-    count: 1,
-    journal: journal as unknown as JournalFields,
-  };
-}
-
-function copy(entry: JournalEntry, name: string, target: Record<string, unknown>, key: string): void {
-  const value = entry.get(name);
-  if (value !== undefined) target[key] = value.slice(0, messageLength);
-}
-
-function number(text: string | undefined): number | undefined {
-  return text !== undefined && /^\d{1,16}$/.test(text) ? Number(text) : undefined;
-}
-
 export function createJournalSource(options: JournalOptions): Source {
   return new JournalSource(options);
 }
@@ -136,7 +54,7 @@ export function createJournalSource(options: JournalOptions): Source {
 class JournalSource implements Source {
   readonly name = "journal";
   readonly #options: JournalOptions;
-  readonly #idents: ReadonlySet<string>;
+  readonly #records: JournalRecords;
   readonly #nowMs: () => number;
   /** The last entry read; undefined until there is one, then `#sinceMs` is where to start. */
   #cursor: string | undefined;
@@ -150,7 +68,7 @@ class JournalSource implements Source {
 
   constructor(options: JournalOptions) {
     this.#options = options;
-    this.#idents = new Set(options.idents);
+    this.#records = new JournalRecords(options.idents);
     this.#nowMs = options.nowMs ?? Date.now;
     const { cursor, sinceMs } = (options.position ?? {}) as Readonly<Record<string, unknown>>;
     if (typeof cursor === "string" && cursorForm.test(cursor)) this.#cursor = cursor;
@@ -192,7 +110,7 @@ class JournalSource implements Source {
         const records: LogRecord[] = [];
         let lost = 0;
         for (const entry of parser.read(chunk)) {
-          const cursor = entry.get("__CURSOR");
+          const cursor = cursorOf(entry);
           if (cursor === undefined) continue;
           const again = first && resumedAt !== undefined && sameEntry(cursor, resumedAt);
           if (first && resumedAt !== undefined && !again) {
@@ -200,7 +118,7 @@ class JournalSource implements Source {
             this.#options.onWarning("journal: the entry read last is gone (vacuumed): those after it may be lost");
           } else if (this.#cursor !== undefined && this.#isLate(entry)) lost += this.#vacuumed(this.#cursor, cursor);
           first = false;
-          const record = again ? undefined : journalRecord(entry, this.#idents);
+          const record = again ? undefined : this.#records.record(entry);
           // --since knows whole seconds only.
           const early =
             this.#cursor === undefined &&
@@ -220,12 +138,17 @@ class JournalSource implements Source {
 
   /** Vacuuming takes what is old: who reads what was just written misses nothing. */
   #isLate(entry: JournalEntry): boolean {
-    return this.#nowMs() - Number(entry.get("__REALTIME_TIMESTAMP")) / 1000 > lateMs;
+    return this.#nowMs() - (timeUsOf(entry) ?? Number.NaN) / 1000 > lateMs;
   }
 
   /** Entries of any program that were vacuumed between these two. Small gaps are others' entries: seldom looked at. */
   #vacuumed(before: string, cursor: string): number {
     const last = this.#numbered?.cursor === before ? this.#numbered : entryNumber(before);
+    const number = last === undefined ? undefined : numberBy(last.by, cursor);
+    if (last !== undefined && number === last.number + 1) {
+      this.#numbered = { by: last.by, number, cursor };
+      return 0;
+    }
     const next = entryNumber(cursor);
     this.#numbered = next && { ...next, cursor };
     if (last === undefined || next === undefined || next.number <= last.number + 1) return 0;

@@ -4,8 +4,8 @@ import { isIP } from "node:net";
 import { Counting } from "../../src/exporter/counting.ts";
 import { type LogRecord, sourceNames } from "../../src/model/record.ts";
 import { idents, parse } from "../../src/parsers/index.ts";
-import { journalFields, journalRecord } from "../../src/sources/journal.ts";
 import { JournalExport } from "../../src/sources/journal-export.ts";
+import { JournalRecords, journalFields } from "../../src/sources/journal-record.ts";
 import { parseKmsg } from "../../src/sources/kmsg.ts";
 import { SyslogLines } from "../../src/sources/syslog-line.ts";
 import { formatProblem, localEnd, parseRingStats, toRecord } from "../../src/sources/tcp-trace.ts";
@@ -55,7 +55,8 @@ function lines(bytes: Buffer, cut: number): LogRecord[] {
 function entries(bytes: Buffer, cut: number): LogRecord[] {
   const reader = new JournalExport(journalFields);
   const all = [...reader.read(bytes.subarray(0, cut)), ...reader.read(bytes.subarray(cut))];
-  return all.flatMap((entry) => journalRecord(entry, everyIdent) ?? []);
+  const records = new JournalRecords(everyIdent);
+  return all.flatMap((entry) => records.record(entry) ?? []);
 }
 
 const same = (some: unknown, other: unknown): boolean => JSON.stringify(some) === JSON.stringify(other);

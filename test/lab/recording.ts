@@ -13,8 +13,8 @@ import { selectors } from "../../src/diagnosis/condition.ts";
 import { Symptom } from "../../src/diagnosis/unexplained.ts";
 import type { LogRecord } from "../../src/model/record.ts";
 import { idents, parse } from "../../src/parsers/index.ts";
-import { journalFields, journalRecord } from "../../src/sources/journal.ts";
 import { JournalExport } from "../../src/sources/journal-export.ts";
+import { JournalRecords, journalFields } from "../../src/sources/journal-record.ts";
 import { tallyMetrics } from "../../src/tallies/index.ts";
 import { attempt } from "./command.ts";
 import type { Bench } from "./scenario.ts";
@@ -153,9 +153,9 @@ export function changesOf({ data }: RangeAnswer): Readings[] {
 
 /** Those that some parser knows, without what no parser reads. */
 export function knownRecords(journal: Buffer): LogRecord[] {
-  const names = new Set(idents);
+  const records = new JournalRecords(idents);
   return new JournalExport(journalFields)
     .read(journal)
-    .flatMap((entry) => journalRecord(entry, names) ?? [])
+    .flatMap((entry) => records.record(entry) ?? [])
     .filter((record) => parse(record) !== undefined);
 }

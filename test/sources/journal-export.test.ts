@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import { JournalExport } from "../../src/sources/journal-export.ts";
+import { type JournalEntry, JournalExport } from "../../src/sources/journal-export.ts";
 import { binaryField, exported } from "./journal-files.ts";
 
 const fields = ["__CURSOR", "MESSAGE", "_PID"];
@@ -10,10 +10,29 @@ function read(bytes: Buffer, pieces: readonly number[] = []): object[] {
   const entries: object[] = [];
   let start = 0;
   for (const piece of [...pieces, bytes.length]) {
-    entries.push(...parser.read(bytes.subarray(start, start + piece)).map((entry) => Object.fromEntries(entry)));
+    entries.push(...parser.read(bytes.subarray(start, start + piece)).map(named));
     start += piece;
   }
   return entries;
+}
+
+function named(entry: JournalEntry): object {
+  return Object.fromEntries(
+    fields.flatMap((name, place) => (entry[place] === undefined ? [] : [[name, entry[place]]])),
+  );
+}
+
+/** The format once more, as plainly as it can be written: text fields only, of whole entries. */
+function readPlainly(text: string): object[] {
+  return text
+    .split("\n\n")
+    .map((entry) => {
+      const lines = entry
+        .split("\n")
+        .map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]);
+      return Object.fromEntries(lines.reverse().filter(([name = ""]) => fields.includes(name)));
+    })
+    .filter((entry) => Object.keys(entry).length > 0);
 }
 
 describe("the journal export format", () => {
@@ -56,6 +75,41 @@ describe("the journal export format", () => {
         expect(read(bytes, pieces)).to.deep.equal(expected);
       }),
     );
+  });
+
+  it("gives the same for lines like those of the entry before: the same, of another value, left out, in another order", () => {
+    const name = fc.constantFrom("__CURSOR", "MESSAGE", "_PID", "_PIDS", "OTHER", "MESSAGE_ID", "M".repeat(170));
+    const value = fc.oneof(
+      fc.constantFrom(
+        "",
+        "a",
+        "ab",
+        "b",
+        "ä",
+        "x".repeat(150),
+        "x".repeat(158),
+        `${"x".repeat(158)}y`,
+        "y".repeat(400),
+      ),
+      fc.stringMatching(/^[ab=]{0,4}$/),
+    );
+    const line = fc.oneof(fc.tuple(name, value), fc.tuple(fc.constant("MESSAGE"), fc.constantFrom("a", "b", "ba")));
+    const entry = fc.array(line, { minLength: 1, maxLength: 4 });
+    fc.assert(
+      fc.property(fc.array(entry, { maxLength: 20 }), fc.array(fc.nat(200)), (entries, pieces) => {
+        const text = entries
+          .map((lines) => `${lines.map(([name, value]) => `${name}=${value}\n`).join("")}\n`)
+          .join("");
+        expect(read(Buffer.from(text), pieces)).to.deep.equal(readPlainly(text));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("remembers a bounded number of lines, and reads on with more", () => {
+    const lines = (from: number) => Array.from({ length: 200 }, (_, n) => `F${(from + n) % 300}=${n}\n`).join("");
+    const text = [0, 50, 100, 0].map((from) => `${lines(from)}MESSAGE=${from}\n\n`).join("");
+    expect(read(Buffer.from(text))).to.deep.equal(readPlainly(text));
   });
 
   it("throws for no bytes", () => {
