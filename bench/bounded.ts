@@ -7,6 +7,7 @@ import { writeCorpus } from "./corpus.ts";
 import { freshState, pidOf } from "./exporter.ts";
 import { memoryMb } from "./process-tree.ts";
 import type { Bench, Row } from "./rows.ts";
+import { standInForSshd } from "./sshd-stand-in.ts";
 
 export interface Bounds {
   readonly peakMb: number;
@@ -28,16 +29,23 @@ export async function measure(
   writeFileSync(log, "");
   const slices = join(folder, "slices");
   writeFileSync(slices, "0");
+  const sshd = await standInForSshd(folder);
   const exporter = await startExporter(
     [
       `--state.directory=${freshState(folder)}`,
+      `--sshd.port=${sshd.port}`,
       ...(args.some((arg) => arg.startsWith("--source.journal")) ? [] : [`--source.logfile=${log}`]),
       "--source.from-beginning",
       "--no-source.kmsg",
       "--no-source.tcp-trace",
       ...args,
     ],
-    { NODE_OPTIONS: `--require=${new URL("slice-probe.cjs", import.meta.url).pathname}`, SLICES_FILE: slices },
+    {
+      NODE_OPTIONS: `--require=${new URL("slice-probe.cjs", import.meta.url).pathname}`,
+      SLICES_FILE: slices,
+      // As the unit and the image have it.
+      MALLOC_ARENA_MAX: "1",
+    },
   );
   try {
     await delay(2_500);
@@ -59,6 +67,7 @@ export async function measure(
     const sliceMs = Number(readFileSync(slices, "utf8"));
     return { peakMb: memoryMb(pidOf(exporter)).peak, series, sliceMs, slowestScrapeMs };
   } finally {
+    sshd.child.kill();
     await exporter.stop();
   }
 }

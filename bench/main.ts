@@ -1,6 +1,7 @@
 /**
  * `npm run bench`: every figure of docs/benchmarks.md, measured beside what one would use instead. `--only NAME`, as often
  * as wanted, measures some of them anew; the others stay as bench/results.json has them. Needs the built exporter.
+ * `--only soak --minutes N`: a shorter soak, to look at; its figures are not kept.
  * CPU seconds (user and system, with children) and ratios count: wall times on a busy machine do not.
  */
 import { execFileSync } from "node:child_process";
@@ -17,6 +18,11 @@ import { type Bench, inFolder, type Row } from "./rows.ts";
 import { followLog, scrape, seen, startAndIdle } from "./running.ts";
 import { soakBench } from "./soak.ts";
 
+const { values } = parseArgs({
+  options: { only: { type: "string", multiple: true }, minutes: { type: "string" } },
+});
+const minutes = values.minutes === undefined ? undefined : Number(values.minutes);
+
 const benches: Readonly<Record<string, Bench>> = {
   read: readAuthLog,
   peers: readManyPeers,
@@ -30,7 +36,7 @@ const benches: Readonly<Record<string, Bench>> = {
   bounded,
   interfaces,
   rates,
-  soak: soakBench,
+  soak: soakBench(minutes),
 };
 
 interface Results {
@@ -74,7 +80,6 @@ const tried = `## What was tried
 const resultsFile = new URL("results.json", import.meta.url).pathname;
 const page = new URL("../docs/benchmarks.md", import.meta.url).pathname;
 
-const { values } = parseArgs({ options: { only: { type: "string", multiple: true } } });
 const unknown = values.only?.find((name) => !Object.hasOwn(benches, name));
 if (unknown !== undefined) {
   process.stderr.write(`no bench "${unknown}"; there are: ${Object.keys(benches).join(", ")}\n`);
@@ -87,6 +92,7 @@ for (const [name, bench] of Object.entries(benches)) {
   process.stdout.write(`${name}\n`);
   const rows = await inFolder((folder) => bench(folder, (text) => process.stdout.write(`  ${text}\n`)));
   for (const row of rows) process.stdout.write(`  ${row.work}: ${row.measured} (must ${row.must}, aim ${row.aim})\n`);
+  if (name === "soak" && minutes !== undefined) continue;
   results[name] = {
     measured: new Date().toISOString().slice(0, 10),
     load: Math.round(loadavg()[1] ?? 0),

@@ -15,8 +15,8 @@ export function cpuSeconds(pid: number): number {
   return childrenOf(pid).reduce((sum, child) => sum + cpuSeconds(child), own);
 }
 
-/** Peak and present resident memory of the process and its living children, in MB. */
-export function memoryMb(pid: number): { readonly peak: number; readonly now: number } {
+/** Peak and present resident memory of the process and its living children, in MB; `own`: present, without children. */
+export function memoryMb(pid: number): { readonly peak: number; readonly now: number; readonly own: number } {
   const status = readOrEmpty(`/proc/${pid}/status`);
   const field = (name: string): number =>
     Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1] ?? 0) / 1000;
@@ -24,6 +24,7 @@ export function memoryMb(pid: number): { readonly peak: number; readonly now: nu
   return {
     peak: children.reduce((sum, { peak }) => sum + peak, field("VmHWM")),
     now: children.reduce((sum, { now }) => sum + now, field("VmRSS")),
+    own: field("VmRSS"),
   };
 }
 

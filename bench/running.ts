@@ -1,10 +1,9 @@
 /** The exporter at work: following a log, scraped, idle, started, and how soon a line is seen. */
-import { type ChildProcess, spawn } from "node:child_process";
-import { appendFileSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { spawn } from "node:child_process";
+import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { type ExporterProcess, startExporter, waitFor } from "../test/cli/exporter-process.ts";
+import { type ExporterProcess, startExporter } from "../test/cli/exporter-process.ts";
 import { debian } from "../tools/debian.ts";
 import { liveLines } from "./corpus.ts";
 import { failedOf, freshState, pidOf } from "./exporter.ts";
@@ -12,6 +11,7 @@ import { cpuSeconds, memoryMb } from "./process-tree.ts";
 import { fiveCounters } from "./reading.ts";
 import { type Bench, type Row, ratio } from "./rows.ts";
 import { type Scraped, scrapeInTurns } from "./scraping.ts";
+import { freePort, standInForSshd } from "./sshd-stand-in.ts";
 import { median } from "./statistics.ts";
 
 const failedLine = (port: number): string =>
@@ -180,21 +180,6 @@ async function startEverything(folder: string, port: number): Promise<ExporterPr
   return startExporter([`--state.directory=${freshState(folder)}`, `--source.logfile=${log}`, `--sshd.port=${port}`]);
 }
 
-/** A process of sshd's name that listens: on a host without sshd the exporter would look for it at each scrape. */
-async function standInForSshd(folder: string): Promise<{ readonly child: ChildProcess; readonly port: number }> {
-  const port = await freePort();
-  const path = join(folder, "sshd");
-  symlinkSync(process.execPath, path);
-  const child = spawn(path, ["-e", `require("net").createServer().listen(${port})`], { stdio: "ignore" });
-  await waitFor("the stand-in for sshd", 10_000, async () => {
-    const answer = await fetch(`http://127.0.0.1:${port}`, { signal: AbortSignal.timeout(200) }).catch(
-      (error: unknown) => error,
-    );
-    return String((answer as Error).cause ?? answer).includes("ECONNREFUSED") ? undefined : true;
-  });
-  return { child, port };
-}
-
 /** The two rows of a scrape beside node_exporter's. */
 export function scrapeRows(what: string, own: Scraped, theirs: Scraped): readonly Row[] {
   const ms = (value: number): string => value.toFixed(1);
@@ -212,12 +197,4 @@ export function scrapeRows(what: string, own: Scraped, theirs: Scraped): readonl
       measured: `${ms(own.p99Ms)} ms (p50 ${ms(own.p50Ms)}, p99 of its time on a CPU ${ms(own.p99OnCpuMs)}) against ${ms(theirs.p50Ms)} ms (p99 ${ms(theirs.p99Ms)})`,
     },
   ];
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === "object" && address !== null ? address.port : 0;
 }
