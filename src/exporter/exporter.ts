@@ -20,7 +20,7 @@ import type { HostPaths } from "../model/collector.ts";
 import type { MetricDef, Sample } from "../model/metric.ts";
 import type { SourceName } from "../model/record.ts";
 import type { Source } from "../model/source.ts";
-import { commitSnapshot, loadSnapshot, openStateDirectory } from "../state/snapshot.ts";
+import { loadSnapshot, openStateDirectory, SnapshotFile } from "../state/snapshot.ts";
 import { tallyMetrics } from "../tallies/index.ts";
 import { UnknownCollector } from "../web/app.ts";
 import type { Part, Status } from "../web/status-page.ts";
@@ -89,15 +89,19 @@ export class Exporter {
     this.#directory = path;
     this.#evidence = config["web.show-evidence"] ? new EvidenceLines() : undefined;
     this.#counting = this.#loadCounting();
+    const savedSamples = new SnapshotFile(path, samplesFile);
     const saveSamples = async (state: unknown) => {
-      await commitSnapshot(path, samplesFile, state).catch((error: unknown) =>
-        log.warn({ directory: path, error: String(error) }, "cannot save the samples of the last hour"),
-      );
+      await savedSamples
+        .commit(state)
+        .catch((error: unknown) =>
+          log.warn({ directory: path, error: String(error) }, "cannot save the samples of the last hour"),
+        );
     };
     this.#judging = this.#load(samplesFile, (saved) => new Judging(saveSamples, saved)) ?? new Judging(saveSamples);
+    const counts = new SnapshotFile(path, countsFile);
     this.#committer = new Committer(
       this.#counting,
-      (state, onTaken) => commitSnapshot(path, countsFile, state, onTaken),
+      (state, onTaken) => counts.commit(state, onTaken),
       (error) =>
         log.error({ directory: path, error: String(error) }, "cannot commit the state; counters go on in memory"),
     );

@@ -77,37 +77,46 @@ const entriesAtOnce = 200;
 const firstPieceBytes = 64 * 1024;
 const largestPieceBytes = 1024 * 1024;
 
-/**
- * `data` must not change before `onTaken` is called: from then on its text is held here. Rejects on any write error,
- * and calls `onTaken` before that.
- */
-export async function commitSnapshot(
-  directory: string,
-  fileName: string,
-  data: unknown,
-  onTaken: () => void = () => {},
-): Promise<void> {
-  const pieces = await serialise({ version: formatVersion, data }).finally(onTaken);
-  const path = join(directory, fileName);
-  const temporary = `${path}.new`;
-  const file = await open(temporary, "w", 0o600);
-  try {
-    for (const piece of pieces) await file.writeFile(piece);
-    await file.datasync();
-  } finally {
-    await file.close();
+/** One file in the state directory, written again and again. */
+export class SnapshotFile {
+  readonly #directory: string;
+  readonly #fileName: string;
+  /** Memory of the commit before: else each would take some megabytes more, until V8 cares. */
+  #spare: readonly Buffer[] = [];
+
+  constructor(directory: string, fileName: string) {
+    this.#directory = directory;
+    this.#fileName = fileName;
   }
-  await rename(temporary, path);
+
+  /**
+   * `data` must not change before `onTaken` is called: from then on its text is held here. Rejects on any write error,
+   * and calls `onTaken` before that.
+   */
+  async commit(data: unknown, onTaken: () => void = () => {}): Promise<void> {
+    const text = new TextInPieces(this.#spare);
+    this.#spare = [];
+    await serialise({ version: formatVersion, data }, text).finally(onTaken);
+    const path = join(this.#directory, this.#fileName);
+    const temporary = `${path}.new`;
+    const file = await open(temporary, "w", 0o600);
+    try {
+      for (const piece of text.pieces()) await file.writeFile(piece);
+      await file.datasync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+    this.#spare = text.memory();
+  }
 }
 
-async function serialise(data: unknown): Promise<readonly Buffer[]> {
-  const pieces = new Pieces();
+async function serialise(data: unknown, into: TextInPieces): Promise<void> {
   const turns = new Turns();
   for (const text of texts(data)) {
-    pieces.add(text);
+    into.add(text);
     if (turns.over) await turns.next();
   }
-  return pieces.end();
 }
 
 /** The same text as JSON.stringify gives, bit by bit. */
@@ -154,23 +163,40 @@ function* listTexts(list: Iterable<unknown>): Generator<string> {
 }
 
 /** Text as bytes, outside of V8's heap. */
-class Pieces {
+class TextInPieces {
+  readonly #spare: Buffer[];
   readonly #full: Buffer[] = [];
-  #piece = Buffer.allocUnsafeSlow(firstPieceBytes);
+  #piece: Buffer;
   #length = 0;
+
+  /** `spare`: memory to use first. */
+  constructor(spare: readonly Buffer[]) {
+    this.#spare = [...spare];
+    this.#piece = this.#spare.shift() ?? Buffer.allocUnsafeSlow(firstPieceBytes);
+  }
 
   add(text: string): void {
     const most = 3 * text.length;
     if (this.#length + most > this.#piece.length) {
-      const size = Math.max(Math.min(2 * this.#piece.length, largestPieceBytes), most);
       this.#full.push(this.#piece.subarray(0, this.#length));
-      this.#piece = Buffer.allocUnsafeSlow(size);
+      this.#piece = this.#next(most);
       this.#length = 0;
     }
     this.#length += this.#piece.write(text, this.#length);
   }
 
-  end(): readonly Buffer[] {
+  #next(bytes: number): Buffer {
+    const spare = this.#spare.shift();
+    if (spare !== undefined && spare.length >= bytes) return spare;
+    return Buffer.allocUnsafeSlow(Math.max(Math.min(2 * this.#piece.length, largestPieceBytes), bytes));
+  }
+
+  pieces(): readonly Buffer[] {
     return [...this.#full, this.#piece.subarray(0, this.#length)];
+  }
+
+  /** What of it was used, for the next text. */
+  memory(): readonly Buffer[] {
+    return this.pieces().map(({ buffer }) => Buffer.from(buffer));
   }
 }

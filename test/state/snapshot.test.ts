@@ -13,26 +13,28 @@ import { join } from "node:path";
 import { expect } from "chai";
 import fc from "fast-check";
 import { LongList } from "../../src/model/long-list.ts";
-import { commitSnapshot, loadSnapshot, openStateDirectory, StateError } from "../../src/state/snapshot.ts";
+import { loadSnapshot, openStateDirectory, SnapshotFile, StateError } from "../../src/state/snapshot.ts";
 
 describe("state/snapshot", () => {
   let directory: string;
+  let file: SnapshotFile;
   beforeEach(() => {
     directory = mkdtempSync(join(tmpdir(), "state-"));
+    file = new SnapshotFile(directory, "snapshot.json");
   });
   afterEach(() => rmSync(directory, { recursive: true, force: true }));
   const load = () => loadSnapshot(directory, "snapshot.json", (data) => data);
 
   it("gives back what was committed, and nothing at the first start", async () => {
     expect(load()).to.deep.equal({ value: undefined });
-    await commitSnapshot(directory, "snapshot.json", { positions: { logfile: { offset: 12 } } });
+    await file.commit({ positions: { logfile: { offset: 12 } } });
     expect(load()).to.deep.equal({ value: { positions: { logfile: { offset: 12 } } } });
     expect(statSync(join(directory, "snapshot.json")).mode & 0o777).to.equal(0o600);
   });
 
   it("stores what was there when the commit was asked for, not what came while it was written", async () => {
     const data = { n: 1 };
-    const commit = commitSnapshot(directory, "snapshot.json", data);
+    const commit = file.commit(data);
     data.n = 2;
     await commit;
     expect(load().value).to.deep.equal({ n: 1 });
@@ -41,7 +43,7 @@ describe("state/snapshot", () => {
   it("stores long lists whole, among and inside short ones", async () => {
     const list = (length: number) => Array.from({ length }, (_, n) => [`k${n}`, n, { n }]);
     const data = { a: list(2_500), b: [list(1_001), list(1_000)], c: { d: list(3_000), e: "end" }, f: list(0) };
-    await commitSnapshot(directory, "snapshot.json", data);
+    await file.commit(data);
     expect(load().value).to.deep.equal(data);
   });
 
@@ -50,11 +52,11 @@ describe("state/snapshot", () => {
       fc.asyncProperty(fc.jsonValue(), fc.array(fc.jsonValue()), fc.nat(450), async (value, entries, length) => {
         const long = Array.from({ length }, (_, n) => entries[n % Math.max(1, entries.length)] ?? n);
         const data = { value, long, none: undefined, in: [long, value, [], {}], "é\u2028\ud83d": [undefined, long] };
-        await commitSnapshot(directory, "snapshot.json", data);
+        await file.commit(data);
         const text = readFileSync(join(directory, "snapshot.json"), "utf8");
         expect(text).to.equal(JSON.stringify({ version: 1, data }));
         const lazy = { ...data, long: new LongList(() => long), in: [new LongList(() => long), value, [], {}] };
-        await commitSnapshot(directory, "snapshot.json", lazy);
+        await file.commit(lazy);
         expect(readFileSync(join(directory, "snapshot.json"), "utf8")).to.equal(text);
       }),
       { numRuns: 100 },
@@ -66,8 +68,19 @@ describe("state/snapshot", () => {
       long: Array.from({ length: 3_000 }, (_, n) => `${n} `.padEnd(1_000, "€")),
       text: "€".repeat(2_000_000),
     };
-    await commitSnapshot(directory, "snapshot.json", data);
+    await file.commit(data);
     expect(load().value).to.deep.equal(data);
+  });
+
+  it("takes the memory of the commit before again", async () => {
+    const big = { list: Array.from({ length: 20_000 }, (_, n) => `entry ${n}`.padEnd(100)) };
+    const external = () => process.memoryUsage().arrayBuffers / 1e6;
+    await file.commit(big);
+    const before = external();
+    for (let n = 0; n < 5; n++) await file.commit(big);
+    expect(external() - before).to.be.below(2);
+    await file.commit({ small: true });
+    expect(load().value).to.deep.equal({ small: true });
   });
 
   it("makes the text of long lists in turns, and says when it has it all", async () => {
@@ -80,7 +93,7 @@ describe("state/snapshot", () => {
     let turns = 0;
     let taken = -1;
     const running = setInterval(() => turns++, 0);
-    await commitSnapshot(directory, "snapshot.json", { list: new LongList(slow) }, () => {
+    await file.commit({ list: new LongList(slow) }, () => {
       taken = turns;
       expect(existsSync(join(directory, "snapshot.json.new"))).to.equal(false);
     });
@@ -97,14 +110,16 @@ describe("state/snapshot", () => {
       [join(directory, "missing"), {}],
       [directory, broken],
     ] as const) {
-      const error = await commitSnapshot(folder, "snapshot.json", data, () => taken++).catch((reason) => reason);
+      const error = await new SnapshotFile(folder, "snapshot.json")
+        .commit(data, () => taken++)
+        .catch((reason) => reason);
       expect(error).to.be.an("error");
     }
     expect(taken).to.equal(2);
   });
 
   it("sets a snapshot aside that is cut at any byte, and starts fresh", async () => {
-    await commitSnapshot(directory, "snapshot.json", { positions: { a: 1 } });
+    await file.commit({ positions: { a: 1 } });
     const whole = readFileSync(join(directory, "snapshot.json"));
     for (let length = 0; length < whole.length; length++) {
       writeFileSync(join(directory, "snapshot.json"), whole.subarray(0, length));
@@ -117,7 +132,7 @@ describe("state/snapshot", () => {
   });
 
   it("sets a snapshot aside whose content its owner refuses", async () => {
-    await commitSnapshot(directory, "snapshot.json", { positions: 7 });
+    await file.commit({ positions: 7 });
     const refuse = () => {
       throw new Error("positions is 7");
     };
