@@ -9,29 +9,14 @@ import type { ConnectionEnd, PeerClass } from "../model/connection.ts";
 import type { Event, SshdEnded, TcpResetEvent } from "../model/event.ts";
 import { LongList } from "../model/long-list.ts";
 import type { LogRecord } from "../model/record.ts";
-import {
-  amount,
-  anything,
-  flag,
-  list,
-  object,
-  optional,
-  type Shape,
-  text,
-  time,
-  tuple,
-  whole,
-} from "../model/saved.ts";
+import { amount, anything, list, object, optional, time, whole } from "../model/saved.ts";
 import { oldest, Recent } from "./bounded.ts";
-import {
-  type Connection,
-  connectionShape,
-  detailOf,
-  type Ending,
-  outcomeOf,
-  phaseOf,
-  type SavedConnection,
-} from "./verdict.ts";
+import { Connection, connectionShape, Ending, type SavedConnection, saved } from "./held.ts";
+import { PeerTable, peerOf } from "./peer-table.ts";
+import { Pool } from "./pool.ts";
+import { Queue } from "./queue.ts";
+import { type Ended, RecentEnds } from "./recent-ends.ts";
+import { detailOf, outcomeOf, phaseOf } from "./verdict.ts";
 
 /** What the end rests on, beside its own text. */
 export interface EndEvidence {
@@ -77,41 +62,27 @@ const answers: ReadonlySet<string> = new Set([
 /** How many held ends are looked at for a partner that has no port or no address. */
 const partnerScan = 256;
 
-/** What is remembered of an ended connection. */
-interface Ended {
-  timeMs: number;
-  pid: number;
-  authenticated: boolean;
-  received: boolean;
-  /** Under an address alone: ends without a port that no kernel event has claimed yet. */
-  unclaimed: number;
-}
-
-const endedRow = tuple(time, whole, flag, flag, amount);
-const endedShape: Shape<Ended> = (value, place) => {
-  const [timeMs, pid, authenticated, received, unclaimed] = endedRow(value, place);
-  return { timeMs, pid, authenticated, received, unclaimed };
-};
-
-function* places(connections: Iterable<Connection>): Generator<number> {
+function* placesOf(connections: Iterable<Connection>): Generator<number> {
   for (const { place } of connections) yield place;
 }
-const keyOf = (address: string, port: number): string => `${address} ${port}`;
-const addressOf = (key: string): string => key.slice(0, key.indexOf(" "));
-const portOf = (key: string): number => Number(key.slice(key.indexOf(" ") + 1));
 
 export class Connections {
   readonly #options: ConnectionsOptions;
   readonly #capacity: number;
-  readonly #byKey = new Map<string, Connection>();
+  /** Those whose port is known. */
+  readonly #byPeer = new PeerTable<Connection>();
   readonly #byPid = new Map<number, Connection>();
-  /** Oldest first: what a flood displaces. */
-  readonly #preauth = new Set<Connection>();
-  readonly #ending = new Set<Connection>();
-  readonly #ended = new Recent<string, Ended>(10_000);
+  /** Not authenticated. Oldest first: what a flood displaces. */
+  readonly #preauth = new Queue<Connection>();
+  readonly #sessions = new Queue<Connection>();
+  readonly #ending = new Queue<Ending>();
+  /** Of those that end, the ones without a port. */
+  readonly #portless = new Set<Connection>();
+  readonly #ended = new RecentEnds(10_000);
   /** To the time of the end. */
   readonly #endedPids = new Recent<number, number>(20_000);
-  #unkeyed = 0;
+  readonly #connectionPool = new Pool(() => new Connection());
+  readonly #endingPool = new Pool(() => new Ending());
   /** No end without a port is remembered after this. */
   #portlessUntilMs = 0;
   #nowMs = 0;
@@ -135,17 +106,20 @@ export class Connections {
   /** Open connections by the phase last proved; those waiting for the rest of their end are not open. */
   open(): { banner: number; auth: number; session: number } {
     const counts = { banner: 0, auth: 0, session: 0 };
-    for (const connection of this.#byKey.values()) {
-      if (connection.phase && !connection.ending) counts[connection.phase]++;
-    }
+    for (const { port, phase, ending } of this.#all()) if (port !== 0 && phase && !ending) counts[phase]++;
     return counts;
   }
 
   /** Addresses of open authenticated connections, with repeats. */
   *sessionAddresses(): Generator<string> {
-    for (const { address, phase, ending } of this.#byKey.values()) {
-      if (address !== undefined && phase === "session" && !ending) yield address;
+    for (const { address, port, ending } of this.#sessions) {
+      if (address !== undefined && port !== 0 && !ending) yield address;
     }
+  }
+
+  *#all(): Generator<Connection> {
+    yield* this.#preauth;
+    yield* this.#sessions;
   }
 
   handle(event: Event, record: LogRecord): void {
@@ -155,7 +129,7 @@ export class Connections {
         this.#begin(event.address, event.port, "banner", record);
         return;
       case "sshd.accepted":
-        this.#begin(event.address, event.port, "session", record);
+        this.#begin(event.address, event.port ?? 0, "session", record);
         return;
       case "sshd.authentication_failed":
         if (event.address !== undefined && event.port !== undefined) {
@@ -169,7 +143,7 @@ export class Connections {
         this.#logged(event, record);
         return;
       case "sshd.drop":
-        this.#dropped(event.address, event.port, record);
+        this.#dropped(event.address, event.address === undefined ? 0 : (event.port ?? 0), record);
         return;
       case "sshd.session_closed":
         this.#sessionClosed(record);
@@ -202,12 +176,12 @@ export class Connections {
   tick(nowMs: number): void {
     const gap = nowMs - this.#nowMs;
     if (this.#nowMs !== 0 && (gap > stalledMs || gap < 0)) {
-      for (const { ending } of this.#ending) if (ending) ending.deadlineMs += gap;
+      for (const ending of this.#ending) ending.deadlineMs += gap;
       if (gap < 0) this.#turnedMs = this.#sweptMs = nowMs;
     }
     this.#nowMs = nowMs;
-    for (const connection of this.#ending) {
-      if (connection.ending && connection.ending.deadlineMs <= nowMs) this.#tell(this.#settled(connection));
+    for (const ending of this.#ending) {
+      if (ending.deadlineMs <= nowMs) this.#tell(this.#settled(ending.connection));
     }
     if (nowMs - this.#turnedMs >= turnMs) this.#turn(nowMs);
     if (nowMs - this.#sweptMs >= sweepMs) {
@@ -228,10 +202,9 @@ export class Connections {
   #tellBefore(logMs: number): void {
     this.#logMs = logMs;
     if (logMs - this.#turnedLogMs >= turnMs) this.#turn(this.#nowMs);
-    for (const connection of this.#ending) {
-      const { ending } = connection;
-      if (ending && (ending.logged || ending.sessionClosed) && logMs - ending.timeMs > sameEndMs) {
-        this.#tell(this.#settled(connection));
+    for (const ending of this.#ending) {
+      if ((ending.logged || ending.sessionClosed) && logMs - ending.timeMs > sameEndMs) {
+        this.#tell(this.#settled(ending.connection));
       }
     }
   }
@@ -239,9 +212,8 @@ export class Connections {
   /** JSON-safe, good until the next change: restored, it goes on exactly as if nothing had happened. */
   snapshot(): unknown {
     const rows = new Rows();
-    rows.add(this.#byKey.values());
-    rows.add(this.#byPid.values());
-    rows.add(this.#ending);
+    rows.add(this.#preauth);
+    rows.add(this.#sessions);
     return {
       nowMs: this.#nowMs,
       logMs: this.#logMs,
@@ -252,17 +224,11 @@ export class Connections {
       evicted: this.#evicted,
       connections: new LongList(() => rows.saved()),
       // By place in `connections`, in their own order.
-      ending: new LongList(() => places(this.#ending)),
-      preauth: new LongList(() => places(this.#preauth)),
+      ending: new LongList(() => placesOf(this.#endingConnections())),
+      preauth: new LongList(() => placesOf(this.#preauth)),
       pids: new LongList(() => this.#byPid.keys()),
-      byPid: new LongList(() => places(this.#byPid.values())),
-      ended: this.#ended.snapshot(({ timeMs, pid, authenticated, received, unclaimed }) => [
-        timeMs,
-        pid,
-        authenticated,
-        received,
-        unclaimed,
-      ]),
+      byPid: new LongList(() => placesOf(this.#byPid.values())),
+      ended: this.#ended.snapshot(),
       endedPids: this.#endedPids.snapshot((timeMs) => timeMs),
     };
   }
@@ -293,32 +259,66 @@ export class Connections {
     this.#sweptMs = state.sweptMs;
     this.#portlessUntilMs = state.portlessUntilMs;
     this.#evicted = state.evicted;
-    const rows = state.connections.map((connection): Connection => {
-      const address = connection.key === "" ? connection.address : addressOf(connection.key);
-      return { ...connection, address, place: -1 };
-    });
-    for (const connection of rows) if (connection.key !== "") this.#byKey.set(connection.key, connection);
-    for (const [i, pid] of state.pids.entries()) this.#byPid.set(pid, at(rows, state.byPid[i] ?? -1));
+    const rows = state.connections.map((row, i) => this.#restored(row, `connections[${i}]`));
+    for (const [i, pid] of state.pids.entries()) {
+      const connection = at(rows, state.byPid[i] ?? -1);
+      if (connection.pid !== pid && connection.childPid !== pid)
+        throw new Error(`connections: process ${pid} is not its own`);
+      this.#byPid.set(pid, connection);
+    }
+    for (const place of state.preauth) {
+      const connection = at(rows, place);
+      if (connection.phase !== "session") this.#preauth.add(connection);
+    }
+    for (const connection of rows) {
+      if (connection.queue === undefined)
+        (connection.phase === "session" ? this.#sessions : this.#preauth).add(connection);
+    }
     for (const place of state.ending) {
       const connection = at(rows, place);
       if (connection.ending === undefined) throw new Error(`connections[${place}] is said to end and does not`);
-      this.#ending.add(connection);
+      this.#ending.add(connection.ending);
+      if (connection.port === 0) this.#portless.add(connection);
     }
-    for (const place of state.preauth) this.#preauth.add(at(rows, place));
-    this.#unkeyed = [...this.#ending].filter(({ key }) => key === "").length;
-    this.#ended.restore(state.ended, text, endedShape, "connections.ended");
+    this.#ended.restore(state.ended, "connections.ended");
     this.#endedPids.restore(state.endedPids, whole, time, "connections.endedPids");
   }
 
-  #begin(address: string, port: number | undefined, phase: "banner" | "auth" | "session", record: LogRecord): void {
-    const key = port === undefined ? "" : keyOf(address, port);
-    let connection = key === "" ? this.#byPid.get(record.pid) : this.#byKey.get(key);
+  #restored(row: SavedConnection, place: string): Connection {
+    const connection = new Connection();
+    const { pid, childPid, phase, bornMs, key, address, ending } = row;
+    Object.assign(connection, { pid, childPid, phase, bornMs, address });
+    if (ending) {
+      connection.ending = new Ending();
+      connection.ending.connection = connection;
+      connection.ending.hear(ending);
+    }
+    if (key !== "") {
+      const peer = peerOf(key, place);
+      if (peer.port === 0 || this.#byPeer.get(peer.address, peer.port)) throw new Error(`${place}: no peer of its own`);
+      this.#byPeer.add(connection, peer.address, peer.port);
+    }
+    return connection;
+  }
+
+  /** By its process first: that is one look into a small map, and right for most lines. */
+  #find(address: string, port: number, pid: number): Connection | undefined {
+    const connection = this.#byPid.get(pid);
+    if (connection?.port === port && connection.address === address) return connection;
+    return this.#byPeer.get(address, port);
+  }
+
+  /** `port` 0: the line has none. */
+  #begin(address: string, port: number, phase: "banner" | "auth" | "session", record: LogRecord): void {
+    // Nothing could ever be joined to it.
+    if (port === 0 && record.pid === 0) return;
+    let connection = port === 0 ? this.#byPid.get(record.pid) : this.#find(address, port, record.pid);
     if (connection && !this.#continues(connection, phase, record)) {
       this.#vanish(connection, record);
       connection = undefined;
     }
-    if (!connection && key !== "") {
-      const ended = this.#endedOf(key, record);
+    if (!connection && port !== 0) {
+      const ended = this.#endedOf(address, port, record);
       if (ended && ended.pid === 0 && record.timeMs <= ended.timeMs) {
         // The kernel told this one's end before the log told its beginning.
         ended.pid = record.pid;
@@ -326,12 +326,15 @@ export class Connections {
         this.#endedPids.set(record.pid, record.timeMs);
         return;
       }
-      if (ended) this.#ended.delete(key);
+      if (ended) this.#ended.delete(ended);
     }
-    connection ??= this.#add(key, address);
+    connection ??= this.#add(address, port);
     if (connection.phase !== "session" && !(connection.phase === "auth" && phase === "banner")) {
       connection.phase = phase;
-      if (phase === "session") this.#preauth.delete(connection);
+      if (phase === "session") {
+        this.#preauth.delete(connection);
+        this.#sessions.add(connection);
+      }
     }
     if (record.pid !== 0 && connection.pid !== record.pid) {
       if (this.#byPid.get(connection.pid) === connection) this.#byPid.delete(connection.pid);
@@ -374,7 +377,8 @@ export class Connections {
 
   #logged(event: SshdEnded, record: LogRecord): void {
     const pid = event.subjectPid ?? record.pid;
-    const connection = this.#findEnded(event.address, event.port, pid, record);
+    const port = event.address === undefined ? 0 : (event.port ?? 0);
+    const connection = this.#findEnded(event.address, port, pid, record);
     if (!connection) return;
     const ending = connection.ending ?? this.#startEnding(connection, record);
     if (!ending.logged) {
@@ -384,26 +388,25 @@ export class Connections {
     }
     // Up to 7.4 `kex` means "before authentication ended": any other line of the same end knows better.
     if (event.phase !== undefined && (ending.phase === undefined || ending.phase === "kex")) ending.phase = event.phase;
-    if (connection.key === "" && connection.address !== undefined) this.#joinPartner(connection);
+    if (connection.port === 0 && connection.address !== undefined) this.#joinPartner(connection);
   }
 
   /** The connection that a line about an end speaks of; undefined when that end was told already. */
-  #findEnded(
-    address: string | undefined,
-    port: number | undefined,
-    pid: number,
-    record: LogRecord,
-  ): Connection | undefined {
-    const key = address !== undefined && port !== undefined ? keyOf(address, port) : "";
+  #findEnded(address: string | undefined, port: number, pid: number, record: LogRecord): Connection | undefined {
+    const keyed = address !== undefined && port !== 0;
     const companion = pid === 0 ? undefined : this.#byPid.get(pid);
-    if (key !== "") {
-      const connection = this.#byKey.get(key);
-      const another = connection?.ending?.logged && connection.phase !== "session" && differ(connection.pid, pid);
+    if (keyed) {
+      const connection = this.#find(address, port, pid);
+      const another =
+        connection?.ending?.logged &&
+        connection !== companion &&
+        connection.phase !== "session" &&
+        differ(connection.pid, pid);
       if (connection && another) {
         this.#tell(connection);
       } else if (connection) {
         // The kernel told of it before its companion line, which has no address, did.
-        if (companion && companion !== connection && companion.key === "") this.#merge(companion, connection);
+        if (companion && companion !== connection && companion.port === 0) this.#merge(companion, connection);
         if (connection.pid === 0) {
           connection.pid = pid;
           if (pid !== 0) this.#byPid.set(pid, connection);
@@ -411,39 +414,38 @@ export class Connections {
         return connection;
       }
     }
-    const ended = key === "" ? undefined : this.#endedOf(key, record);
+    const ended = keyed ? this.#endedOf(address, port, record) : undefined;
     const reused = ended && !ended.authenticated && differ(ended.pid, pid) && record.timeMs >= ended.timeMs;
     if (ended && !reused) {
-      if (companion?.key === "") this.#forget(companion);
+      if (companion?.port === 0) this.#forget(companion);
       if (pid !== 0) this.#endedPids.set(pid, record.timeMs);
       return undefined;
     }
     if (companion) {
-      if (address === undefined || companion.key === key) return companion;
-      if (companion.key !== "" && port === undefined && companion.address === address) return companion;
-      if (companion.key === "" && (companion.address === undefined || companion.address === address)) {
-        companion.address ??= address;
-        if (key !== "") this.#giveKey(companion, key);
+      if (address === undefined || (companion.port === 0 && port === 0)) return companion;
+      if (companion.port !== 0 && port === 0 && companion.address === address) return companion;
+      if (companion.port === 0 && (companion.address === undefined || companion.address === address)) {
+        this.#givePeer(companion, address, port);
         return companion;
       }
     }
-    if (key === "" && this.#endedBefore(pid, record)) return undefined;
-    const connection = this.#add(key, address);
+    if (!keyed && this.#endedBefore(pid, record)) return undefined;
+    const connection = this.#add(address, port);
     connection.pid = pid;
     if (pid !== 0 && !companion) this.#byPid.set(pid, connection);
     return connection;
   }
 
-  #dropped(address: string | undefined, port: number | undefined, record: LogRecord): void {
-    const key = address !== undefined && port !== undefined ? keyOf(address, port) : "";
-    let connection = this.#byKey.get(key);
+  #dropped(address: string | undefined, port: number, record: LogRecord): void {
+    const keyed = address !== undefined && port !== 0;
+    let connection = keyed ? this.#byPeer.get(address, port) : undefined;
     if (connection && (connection.phase || connection.ending?.logged)) {
       this.#vanish(connection, record);
       connection = undefined;
     }
-    const ended = this.#endedOf(key, record);
+    const ended = keyed ? this.#endedOf(address, port, record) : undefined;
     if (!connection && ended?.pid === 0 && !ended.authenticated && record.timeMs <= ended.timeMs) return;
-    connection ??= this.#add(key, address);
+    connection ??= this.#add(address, port);
     const ending = connection.ending ?? this.#startEnding(connection, record);
     ending.outcome = "dropped";
     ending.detail = "drop";
@@ -462,29 +464,28 @@ export class Connections {
     if (this.#endedBefore(record.pid, record)) return;
     // A session from before the start. Its own line, if it had one, came just before from the child's pid.
     let latest: Ending | undefined;
-    for (const { ending, phase } of this.#ending) {
-      const postauth = !ending?.phase || ending.phase === "session";
-      if (ending && !phase && postauth && !ending.sessionClosed && near(ending.timeMs, record.timeMs)) latest = ending;
+    for (const ending of this.#ending) {
+      const postauth = !ending.connection.phase && (!ending.phase || ending.phase === "session");
+      if (postauth && !ending.sessionClosed && near(ending.timeMs, record.timeMs)) latest = ending;
     }
     if (latest) {
       latest.sessionClosed = true;
       if (record.pid !== 0) this.#endedPids.set(record.pid, record.timeMs);
       return;
     }
-    const unseen = this.#add("", undefined);
+    const unseen = this.#add(undefined, 0);
     unseen.pid = record.pid;
     this.#startEnding(unseen, record).sessionClosed = true;
   }
 
   /** Up to 7.6 the child's timeout and write errors have no address, and its pid is linked only at VERBOSE. */
   #adoptNameless(connection: Connection, record: LogRecord): Ending | undefined {
-    if (this.#unkeyed === 0) return undefined;
-    for (const other of this.#ending) {
+    for (const other of this.#portless) {
       const ending = other.ending;
-      if (!ending || other.key !== "" || other.address !== undefined || other.phase) continue;
+      if (!ending || other.address !== undefined || other.phase) continue;
       if ((ending.phase && ending.phase !== "session") || !near(ending.timeMs, record.timeMs)) continue;
       this.#merge(other, connection);
-      return ending;
+      return connection.ending;
     }
     return undefined;
   }
@@ -494,7 +495,7 @@ export class Connections {
     let connection = pid === 0 ? undefined : this.#byPid.get(pid);
     if (!connection) {
       if (!told || this.#endedBefore(pid, record)) return;
-      connection = this.#add("", address);
+      connection = this.#add(address, 0);
       connection.pid = pid;
       if (pid !== 0) this.#byPid.set(pid, connection);
     }
@@ -505,14 +506,13 @@ export class Connections {
   #kernelReset(event: TcpResetEvent, record: LogRecord): void {
     if (event.address === undefined || event.port === undefined) return;
     const received = event.kind === "tcp.reset_received";
-    const key = keyOf(event.address, event.port);
-    let connection = this.#byKey.get(key);
+    let connection = this.#byPeer.get(event.address, event.port);
     if (received && connection?.ending?.received) {
       // A socket is reset once: this is the next connection on the same port.
       this.#tell(connection);
       connection = undefined;
     } else if (!connection) {
-      const ended = this.#endedOf(key, record);
+      const ended = this.#endedOf(event.address, event.port, record);
       if (ended && !(received && ended.received)) {
         ended.received ||= received;
         return;
@@ -521,12 +521,12 @@ export class Connections {
     if (!connection) {
       // An answer to a stray segment, where no connection was or none is left, ends nothing.
       if (!received && answers.has(event.reason ?? "not_specified")) return;
-      const portless = this.#nowMs <= this.#portlessUntilMs ? this.#endedOf(event.address, record) : undefined;
+      const portless = this.#nowMs <= this.#portlessUntilMs ? this.#endedOf(event.address, 0, record) : undefined;
       if (portless && portless.unclaimed > 0) {
         portless.unclaimed--;
         return;
       }
-      connection = this.#add(key, event.address);
+      connection = this.#add(event.address, event.port);
     }
     const ending = connection.ending ?? this.#startEnding(connection, record);
     if (received) ending.received = true;
@@ -539,11 +539,10 @@ export class Connections {
    * end of the window also a reset without any address (up to 8.2) and one that no line has told.
    */
   #joinPartner(connection: Connection, windowOver = false): Connection {
-    const portless = connection.key === "";
-    if (!portless && this.#unkeyed === 0) return connection;
+    const portless = connection.port === 0;
     let scanned = 0;
-    for (const other of this.#ending) {
-      if ((other.key === "") === portless) continue;
+    for (const other of portless ? this.#endingConnections() : this.#portless) {
+      if ((other.port === 0) === portless) continue;
       const [line, reset] = portless ? [connection, other] : [other, connection];
       if (isUntoldReset(reset) && near(line.ending?.timeMs ?? 0, reset.ending?.timeMs ?? 0)) {
         const same = line.address === reset.address;
@@ -557,92 +556,85 @@ export class Connections {
     return connection;
   }
 
-  /** Two that turn out to be one: what the first was told goes over to the second. */
-  #merge(from: Connection, into: Connection): void {
-    this.#forget(from);
-    if (from.pid !== 0) {
-      if (into.pid === 0) into.pid = from.pid;
-      else if (into.childPid === 0) into.childPid = from.pid;
-      if (into.pid === from.pid || into.childPid === from.pid) this.#byPid.set(from.pid, into);
-      else this.#endedPids.set(from.pid, into.ending?.timeMs ?? 0);
-    }
-    const { ending } = from;
-    if (!ending) return;
-    if (!into.ending) {
-      into.ending = ending;
-      this.#ending.add(into);
-      return;
-    }
-    const { received, sent, timeMs } = into.ending;
-    if (ending.logged && !into.ending.logged) Object.assign(into.ending, ending);
-    into.ending.received ||= received;
-    into.ending.sent ||= sent;
-    into.ending.timeMs = Math.min(timeMs, ending.timeMs);
+  *#endingConnections(): Generator<Connection> {
+    for (const { connection } of this.#ending) yield connection;
   }
 
-  #add(key: string, address: string | undefined): Connection {
-    // All fields from the start: objects of one shape are what V8 is fast with.
-    const connection: Connection = {
-      key,
-      address,
-      pid: 0,
-      childPid: 0,
-      phase: undefined,
-      bornMs: this.#nowMs,
-      ending: undefined,
-      place: -1,
-    };
-    if (key !== "") {
-      this.#byKey.set(key, connection);
-      if (this.#byKey.size > this.#capacity) {
-        for (const displaced of oldest(this.#preauth.size > 0 ? this.#preauth : this.#byKey.values(), this.#capacity)) {
-          if (displaced.ending) this.#tell(displaced);
-          else this.#evict(displaced);
-        }
-      }
+  /** Two that turn out to be one: what the first was told goes over to the second. */
+  #merge(from: Connection, into: Connection): void {
+    const { pid, ending } = from;
+    const endMs = into.ending?.timeMs ?? 0;
+    if (ending && into.ending) {
+      const { received, sent, timeMs } = into.ending;
+      if (ending.logged && !into.ending.logged) into.ending.hear(ending);
+      into.ending.received ||= received || ending.received;
+      into.ending.sent ||= sent || ending.sent;
+      into.ending.timeMs = Math.min(timeMs, ending.timeMs);
+    } else if (ending) {
+      this.#hold(into).hear(ending);
+    }
+    this.#forget(from);
+    if (pid === 0) return;
+    if (into.pid === 0) into.pid = pid;
+    else if (into.childPid === 0) into.childPid = pid;
+    if (into.pid === pid || into.childPid === pid) this.#byPid.set(pid, into);
+    else this.#endedPids.set(pid, endMs);
+  }
+
+  #add(address: string | undefined, port: number): Connection {
+    const connection = this.#connectionPool.take();
+    connection.begin(this.#nowMs);
+    if (address !== undefined && port !== 0) {
+      this.#byPeer.add(connection, address, port);
+      if (this.#byPeer.size > this.#capacity) this.#makeRoom();
+    } else {
+      connection.address = address;
     }
     this.#preauth.add(connection);
     return connection;
   }
 
-  #giveKey(connection: Connection, key: string): void {
-    if (connection.ending) this.#unkeyed--;
-    connection.key = key;
-    this.#byKey.set(key, connection);
+  #makeRoom(): void {
+    for (const displaced of oldest(this.#preauth.size > 0 ? this.#preauth : this.#sessions, this.#capacity)) {
+      if (displaced.ending) this.#tell(displaced);
+      else this.#evict(displaced);
+    }
+  }
+
+  /** A line has told the address of one that had none, or its port too. */
+  #givePeer(connection: Connection, address: string, port: number): void {
+    connection.address = address;
+    if (port === 0) return;
+    this.#portless.delete(connection);
+    this.#byPeer.add(connection, address, port);
   }
 
   #startEnding(connection: Connection, record: LogRecord): Ending {
     const heardMs =
       this.#nowMs === 0 ? record.timeMs : Math.min(Math.max(record.timeMs, this.#nowMs), this.#nowMs + 60_000);
-    const ending: Ending = {
-      timeMs: record.timeMs,
-      deadlineMs: heardMs + joinWindowMs,
-      outcome: undefined,
-      detail: "other",
-      phase: undefined,
-      count: record.count,
-      logged: false,
-      received: false,
-      sent: false,
-      sessionClosed: false,
-      crashed: false,
-      idleMs: undefined,
-    };
-    if (connection.phase === "session" && connection.key !== "" && connection.address !== undefined) {
-      ending.idleMs = this.#options.idleMsOf?.(connection.address, portOf(connection.key));
+    const ending = this.#hold(connection);
+    ending.begin(record.timeMs, heardMs + joinWindowMs, record.count);
+    if (connection.phase === "session" && connection.port !== 0 && connection.address !== undefined) {
+      ending.idleMs = this.#options.idleMsOf?.(connection.address, connection.port);
     }
-    connection.ending = ending;
-    this.#ending.add(connection);
-    if (connection.key === "") this.#unkeyed++;
     if (this.#ending.size > endingCapacity) {
-      for (const early of oldest(this.#ending, endingCapacity)) this.#tell(early);
+      for (const early of oldest(this.#ending, endingCapacity)) this.#tell(early.connection);
     }
+    return ending;
+  }
+
+  #hold(connection: Connection): Ending {
+    const ending = this.#endingPool.take();
+    ending.connection = connection;
+    connection.ending = ending;
+    this.#ending.add(ending);
+    if (connection.port === 0) this.#portless.add(connection);
     return ending;
   }
 
   /** When the window is over, what has no address has had its chance to get one. */
   #settled(connection: Connection): Connection {
-    const incomplete = connection.key === "" ? isNamelessReset(connection) : isUntoldReset(connection);
+    const incomplete = connection.port === 0 ? isNamelessReset(connection) : isUntoldReset(connection);
     return incomplete ? this.#joinPartner(connection, true) : connection;
   }
 
@@ -651,7 +643,7 @@ export class Connections {
     if (!ending) return;
     this.#forget(connection);
     this.#remember(connection, ending);
-    const { key, address } = connection;
+    const { address, port } = connection;
     const end = {
       timeMs: ending.timeMs,
       phase: phaseOf(connection, ending),
@@ -660,29 +652,30 @@ export class Connections {
       peerClass: address === undefined ? "unknown" : this.#options.classify(address, ending.timeMs),
       count: ending.count,
       address,
-      port: key === "" ? undefined : portOf(key),
+      port: port === 0 ? undefined : port,
       idleMs: ending.idleMs,
     };
     this.#options.onEnd(end, { kernelReset: ending.received || ending.sent });
   }
 
   #remember(connection: Connection, ending: Ending): void {
-    const { key, pid, childPid } = connection;
+    const { address, port, pid, childPid } = connection;
     if (pid !== 0) this.#endedPids.set(pid, ending.timeMs);
     if (childPid !== 0) this.#endedPids.set(childPid, ending.timeMs);
-    const authenticated = connection.phase === "session" || ending.sessionClosed;
-    if (key !== "") {
-      this.#ended.set(key, { timeMs: ending.timeMs, pid, authenticated, received: ending.received, unclaimed: 0 });
-    } else if (connection.address !== undefined) {
-      const unclaimed = (this.#ended.get(connection.address)?.unclaimed ?? 0) + 1;
-      this.#ended.set(connection.address, { timeMs: ending.timeMs, pid, authenticated, received: false, unclaimed });
-      this.#portlessUntilMs = this.#nowMs + 2 * turnMs;
-    }
+    if (address === undefined) return;
+    const ended = this.#ended.renew(address, port);
+    ended.timeMs = ending.timeMs;
+    ended.pid = pid;
+    ended.authenticated = connection.phase === "session" || ending.sessionClosed;
+    ended.received = port !== 0 && ending.received;
+    if (port !== 0) return;
+    ended.unclaimed++;
+    this.#portlessUntilMs = this.#nowMs + 2 * turnMs;
   }
 
-  /** What ended under this key lately, by the record's own time. */
-  #endedOf(key: string, { timeMs }: LogRecord): Ended | undefined {
-    const ended = this.#ended.get(key);
+  /** What ended with this peer lately, by the record's own time. */
+  #endedOf(address: string, port: number, { timeMs }: LogRecord): Ended | undefined {
+    const ended = this.#ended.get(address, port);
     return ended && timeMs - ended.timeMs <= 2 * turnMs ? ended : undefined;
   }
 
@@ -692,25 +685,32 @@ export class Connections {
   }
 
   #evict(connection: Connection): void {
+    if (connection.queue === undefined) return;
     this.#evicted++;
     this.#forget(connection);
   }
 
+  /** What it was can be read until the next connection begins, which has its memory. */
   #forget(connection: Connection): void {
-    if (connection.ending && connection.key === "") this.#unkeyed--;
-    if (this.#byKey.get(connection.key) === connection) this.#byKey.delete(connection.key);
+    const { queue, ending } = connection;
+    if (queue === undefined) return;
+    queue.delete(connection);
+    if (connection.port !== 0) this.#byPeer.delete(connection);
     if (this.#byPid.get(connection.pid) === connection) this.#byPid.delete(connection.pid);
     if (this.#byPid.get(connection.childPid) === connection) this.#byPid.delete(connection.childPid);
-    this.#preauth.delete(connection);
-    this.#ending.delete(connection);
+    if (ending) {
+      this.#ending.delete(ending);
+      if (connection.port === 0) this.#portless.delete(connection);
+      connection.ending = undefined;
+      this.#endingPool.give(ending);
+    }
+    this.#connectionPool.give(connection);
   }
 
   #sweep(): void {
-    for (const connection of [...this.#preauth]) {
-      if (!connection.ending && this.#nowMs - connection.bornMs > preauthMaxAgeMs) this.#evict(connection);
-    }
-    for (const connection of new Set([...this.#byKey.values(), ...this.#byPid.values()])) {
-      if (!connection.ending && this.#nowMs - connection.bornMs > sessionMaxAgeMs) this.#evict(connection);
+    for (const connection of this.#all()) {
+      const mostMs = connection.queue === this.#preauth ? preauthMaxAgeMs : sessionMaxAgeMs;
+      if (!connection.ending && this.#nowMs - connection.bornMs > mostMs) this.#evict(connection);
     }
   }
 }
@@ -743,10 +743,7 @@ class Rows {
   }
 
   *saved(): Generator<SavedConnection> {
-    for (const { key, address, pid, childPid, phase, bornMs, ending } of this.#connections) {
-      // The key has the address.
-      yield { key, address: key === "" ? address : undefined, pid, childPid, phase, bornMs, ending };
-    }
+    for (const connection of this.#connections) yield saved(connection);
   }
 }
 

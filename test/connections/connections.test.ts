@@ -323,6 +323,39 @@ describe("connections: restart and stalls", () => {
   });
 });
 
+describe("connections: whose line it is", () => {
+  it("keeps a session's end that a nameless line told, and adds nothing for later lines of it", () => {
+    const scene = new Scene().at(0, connectionFrom(), 3).at(1, nameless("timeout"), 11).at(1, sessionClosed, 3);
+    scene.at(1, ended("reset"), 4);
+    expect(scene.told()).to.deep.equal(["banner timeout"]);
+  });
+
+  it("knows a line of its own child when the child's first one has told the end", () => {
+    const scene = new Scene().at(0, { kind: "sshd.accepted", address: another.address }, 5);
+    scene.at(1, connectionFrom(), 1).at(1, ended("reset"), 5).at(1, ended("reset"), 5);
+    expect(scene.told()).to.deep.equal(["banner reset"]);
+  });
+
+  it("joins a nameless line with a reset by way of a session without a port", () => {
+    const scene = new Scene().at(0, resetReceived()).at(0, { kind: "sshd.accepted", address: peer.address }, 6);
+    scene.at(0, { kind: "sshd.drop", limit: "max_startups" }).at(0, sessionClosed, 6);
+    expect(scene.told()).to.deep.equal(["connect dropped"]);
+  });
+
+  it("refuses a snapshot in which a peer has two connections, or one another's process", () => {
+    const scene = new Scene().at(0, accepted(), 10).at(0, accepted(another), 20);
+    const saved = () => JSON.parse(JSON.stringify(scene.connections.snapshot()));
+    const restore = (change: (state: ReturnType<typeof saved>) => void) => () => {
+      const state = saved();
+      change(state);
+      new Scene().connections.restore(state);
+    };
+    expect(restore(() => undefined)).to.not.throw();
+    expect(restore((state) => Object.assign(state.connections[0], { key: state.connections[1].key }))).to.throw("peer");
+    expect(restore((state) => state.byPid.reverse())).to.throw("process 10");
+  });
+});
+
 describe("connections: bounds", () => {
   it("displaces the oldest unauthenticated connection, never a session, and counts it", () => {
     const scene = new Scene({ capacity: 10 }).at(0, accepted(), 10);
@@ -356,6 +389,15 @@ describe("connections: bounds", () => {
     for (let i = 1; i <= 1_000; i++) scene.at(0, { kind: "sshd.accepted", address: "192.0.2.1" }, i);
     expect(scene.connections.evicted).to.equal(700);
     expect(scene.at(1, sessionClosed, 1_000).told()).to.deep.equal(["session closed"]);
+  });
+
+  it("displaces a connection with two processes once", () => {
+    const scene = new Scene({ capacity: 200 });
+    for (let pid = 1_000; pid < 1_800; pid += 2) {
+      scene.at(0, { kind: "sshd.accepted", address: "192.0.2.1" }, pid);
+      scene.at(0, { kind: "sshd.user_child", childPid: pid + 1 }, pid);
+    }
+    expect(scene.connections.evicted).to.equal(100);
   });
 
   it("tells a flood of 100,000 kernel resets once each", () => {
