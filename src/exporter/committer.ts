@@ -6,11 +6,11 @@
  * that froze when the disk fills would be blind just when it is needed. After a restart the log is read again from the
  * older position, so nothing is lost or counted twice even then.
  *
- * The state is written out in turns of the event loop, so that it holds up nobody, and not copied first: whoever changes
- * it waits until its text is made.
+ * Samples and state are taken in turns of the event loop, so that this holds up nobody, and the state is not copied first:
+ * whoever changes it waits until its text is made.
  */
-import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Sample } from "../model/metric.ts";
+import { Turns } from "../model/turns.ts";
 
 const shortestIntervalMs = 1000;
 
@@ -19,7 +19,8 @@ export interface Committable {
   dirty(): boolean;
   /** JSON-safe; of the same moment as the samples that belong to it. Parts may be made only as they are written. */
   state(): unknown;
-  samples(): readonly Sample[];
+  /** In parts, made as they are asked for. */
+  samplesInParts(): Iterable<readonly Sample[]>;
 }
 
 /** Calls `onTaken` once the state may change again. */
@@ -79,23 +80,19 @@ export class Committer {
 
   async #commitOnce(): Promise<void> {
     this.#committedAtMs = this.#nowMs();
-    const needed = this.#subject.dirty() || this.#failing || this.#shown.length === 0;
-    const samples = this.#subject.samples();
+    const taken = this.#take();
     try {
-      if (needed) {
-        await this.#save();
-        this.#commits.success++;
-        this.#failing = false;
-      }
-    } catch (error) {
-      this.#commits.error++;
-      if (!this.#failing) this.#onError(error);
-      this.#failing = true;
+      const needed = this.#subject.dirty() || this.#failing || this.#shown.length === 0;
+      const samples = await inTurns(this.#subject.samplesInParts());
+      if (needed) await this.#save(taken);
+      this.#shown = samples;
+    } finally {
+      taken();
     }
-    this.#shown = samples;
   }
 
-  async #save(): Promise<void> {
+  /** Who would change the state waits until the function that this gives is called. */
+  #take(): () => void {
     let taken = (): void => {};
     this.#taking = new Promise((resolve) => {
       taken = () => {
@@ -103,12 +100,28 @@ export class Committer {
         resolve();
       };
     });
+    return taken;
+  }
+
+  async #save(onTaken: () => void): Promise<void> {
     try {
-      // The samples were a slice of their own.
-      await nextTurn();
-      await this.#write(this.#subject.state(), taken);
-    } finally {
-      taken();
+      await this.#write(this.#subject.state(), onTaken);
+      this.#commits.success++;
+      this.#failing = false;
+    } catch (error) {
+      this.#commits.error++;
+      if (!this.#failing) this.#onError(error);
+      this.#failing = true;
     }
   }
+}
+
+async function inTurns(parts: Iterable<readonly Sample[]>): Promise<readonly Sample[]> {
+  const samples: Sample[] = [];
+  const turns = new Turns();
+  for (const part of parts) {
+    samples.push(...part);
+    if (turns.over) await turns.next();
+  }
+  return samples;
 }

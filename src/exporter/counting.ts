@@ -95,10 +95,12 @@ export class Counting implements Committable {
   }
 
   samples(): readonly Sample[] {
-    return [
-      ...this.#pipeline.samples(this.#sources, (source) => this.#ledger.lostRecords(source)),
-      ...this.#ledger.samples(Date.now()),
-    ];
+    return [...this.samplesInParts()].flat();
+  }
+
+  *samplesInParts(): Generator<readonly Sample[]> {
+    yield this.#pipeline.samples(this.#sources, (source) => this.#ledger.lostRecords(source));
+    yield* this.#ledger.samplesInParts(Date.now());
   }
 
   /** For a while after the last record there may be evidence that waits for its other half. */

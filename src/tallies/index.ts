@@ -140,7 +140,12 @@ export class Ledger {
   }
 
   samples(nowMs: number): Sample[] {
-    return Object.values(this.#tallies).flatMap((tally) => tally.samples(nowMs));
+    return [...this.samplesInParts(nowMs)].flat();
+  }
+
+  /** Tally by tally: with full tables one may take milliseconds. All of one moment only if nothing changes in between. */
+  *samplesInParts(nowMs: number): Generator<readonly Sample[]> {
+    for (const tally of Object.values(this.#tallies)) yield tally.samples(nowMs);
   }
 
   /** A login found in history: it makes the peer known and is not counted. */

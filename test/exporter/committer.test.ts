@@ -20,7 +20,7 @@ function bench() {
     {
       dirty: () => world.dirty,
       state: () => ({ count: world.count }),
-      samples: () => [{ name: "count", value: world.count }],
+      samplesInParts: () => [[{ name: "count", value: world.count }], []],
     },
     async (state, onTaken) => {
       await world.taking();
@@ -82,6 +82,30 @@ describe("exporter/committer", () => {
     world.held?.();
     await commit;
     expect(world.disk).to.deep.equal({ count: 0 });
+  });
+
+  it("shows samples of one moment, and of the state on disk, however long they take", async () => {
+    const world = { count: 0, disk: -1 };
+    const slow = function* () {
+      for (let n = 0; n < 5; n++) {
+        yield [{ name: `count${n}`, value: world.count }];
+        for (const untilMs = performance.now() + 5; performance.now() < untilMs; );
+      }
+    };
+    const committer = new Committer(
+      { dirty: () => true, state: () => world.count, samplesInParts: slow },
+      async (state, onTaken) => {
+        onTaken();
+        world.disk = state as number;
+      },
+      () => undefined,
+    );
+    const scrape = committer.samples();
+    const changes = [1, 2, 3].map(() => nextTurn().then(() => committer.change(() => world.count++)));
+    const values = (await scrape).slice(0, 5).map(({ value }) => value);
+    expect([...values, world.disk]).to.deep.equal([0, 0, 0, 0, 0, 0]);
+    await Promise.all(changes);
+    expect(world.count).to.equal(3);
   });
 
   it("holds nobody up when the state cannot be taken", async () => {
