@@ -59,6 +59,12 @@ const answers: ReadonlySet<string> = new Set([
   "tcp_flags",
   "tcp_old_ack",
 ]);
+/** What is due at once is done in slices, of some 10 ms: so many at a tick, the rest at the next one. */
+const toldAtTick = 2_500;
+const evictedAtSweep = 10_000;
+/** A late log's ends are told as it is read on, from a budget that grows with each of its records. */
+const mostToldAtRecord = 500;
+const toldForRecord = 5;
 /** How many held ends are looked at for a partner that has no port or no address. */
 const partnerScan = 256;
 
@@ -91,6 +97,7 @@ export class Connections {
   #turnedMs = 0;
   #turnedLogMs = 0;
   #sweptMs = 0;
+  #budget = mostToldAtRecord;
   #evicted = 0;
 
   constructor(options: ConnectionsOptions) {
@@ -117,13 +124,20 @@ export class Connections {
     }
   }
 
+  *#saved(): Generator<SavedConnection> {
+    for (const connection of this.#all()) yield saved(connection);
+  }
+
   *#all(): Generator<Connection> {
     yield* this.#preauth;
     yield* this.#sessions;
   }
 
   handle(event: Event, record: LogRecord): void {
-    if (record.timeMs - this.#logMs > sameEndMs && isLog(record)) this.#tellBefore(record.timeMs);
+    if (isLog(record)) {
+      this.#budget = Math.min(mostToldAtRecord, this.#budget + toldForRecord);
+      if (record.timeMs - this.#logMs > sameEndMs) this.#tellBefore(record.timeMs);
+    }
     switch (event.kind) {
       case "sshd.connection":
         this.#begin(event.address, event.port, "banner", record);
@@ -180,40 +194,45 @@ export class Connections {
       if (gap < 0) this.#turnedMs = this.#sweptMs = nowMs;
     }
     this.#nowMs = nowMs;
+    this.#tellDue(nowMs);
+    if (nowMs - this.#turnedMs >= turnMs) this.#turn(nowMs, this.#logMs);
+    if (nowMs - this.#sweptMs >= sweepMs) this.#sweep(nowMs);
+  }
+
+  #tellDue(nowMs: number): void {
+    let told = 0;
     for (const ending of this.#ending) {
-      if (ending.deadlineMs <= nowMs) this.#tell(this.#settled(ending.connection));
-    }
-    if (nowMs - this.#turnedMs >= turnMs) this.#turn(nowMs);
-    if (nowMs - this.#sweptMs >= sweepMs) {
-      this.#sweep();
-      this.#sweptMs = nowMs;
+      if (ending.deadlineMs > nowMs) continue;
+      if (++told > toldAtTick) return;
+      this.#tell(this.#settled(ending.connection));
     }
   }
 
   /** What ended long ago is forgotten by the log's time too: a log read late holds hours in one tick. */
-  #turn(nowMs: number): void {
+  #turn(nowMs: number, logMs: number): void {
     this.#ended.turn();
     this.#endedPids.turn();
     this.#turnedMs = nowMs;
-    this.#turnedLogMs = this.#logMs;
+    this.#turnedLogMs = logMs;
   }
 
   /** The log has moved on: no more lines come for ends long before. */
   #tellBefore(logMs: number): void {
-    this.#logMs = logMs;
-    if (logMs - this.#turnedLogMs >= turnMs) this.#turn(this.#nowMs);
+    if (logMs - this.#turnedLogMs >= turnMs) this.#turn(this.#nowMs, logMs);
     for (const ending of this.#ending) {
-      if ((ending.logged || ending.sessionClosed) && logMs - ending.timeMs > sameEndMs) {
-        this.#tell(this.#settled(ending.connection));
-      }
+      if ((!ending.logged && !ending.sessionClosed) || logMs - ending.timeMs <= sameEndMs) continue;
+      // The next record goes on.
+      if (this.#budget === 0) return;
+      this.#budget--;
+      this.#tell(this.#settled(ending.connection));
     }
+    this.#logMs = logMs;
   }
 
   /** JSON-safe, good until the next change: restored, it goes on exactly as if nothing had happened. */
   snapshot(): unknown {
-    const rows = new Rows();
-    rows.add(this.#preauth);
-    rows.add(this.#sessions);
+    let place = 0;
+    for (const connection of this.#all()) connection.place = place++;
     return {
       nowMs: this.#nowMs,
       logMs: this.#logMs,
@@ -222,7 +241,7 @@ export class Connections {
       sweptMs: this.#sweptMs,
       portlessUntilMs: this.#portlessUntilMs,
       evicted: this.#evicted,
-      connections: new LongList(() => rows.saved()),
+      connections: new LongList(() => this.#saved()),
       // By place in `connections`, in their own order.
       ending: new LongList(() => placesOf(this.#endingConnections())),
       preauth: new LongList(() => placesOf(this.#preauth)),
@@ -707,11 +726,15 @@ export class Connections {
     this.#connectionPool.give(connection);
   }
 
-  #sweep(): void {
+  #sweep(nowMs: number): void {
+    let evicted = 0;
     for (const connection of this.#all()) {
       const mostMs = connection.queue === this.#preauth ? preauthMaxAgeMs : sessionMaxAgeMs;
-      if (!connection.ending && this.#nowMs - connection.bornMs > mostMs) this.#evict(connection);
+      if (connection.ending || nowMs - connection.bornMs <= mostMs) continue;
+      if (++evicted > evictedAtSweep) return;
+      this.#evict(connection);
     }
+    this.#sweptMs = nowMs;
   }
 }
 
@@ -729,23 +752,6 @@ function isUntoldReset({ phase, ending }: Connection): boolean {
 const isLog = ({ source }: LogRecord): boolean => source === "journal" || source === "logfile";
 const near = (oneMs: number, otherMs: number): boolean => Math.abs(oneMs - otherMs) <= sameEndMs;
 const differ = (one: number, other: number): boolean => one !== 0 && other !== 0 && one !== other;
-
-/** Connections in a snapshot, each once; each remembers its place. No set or map: the scrape waits for this. */
-class Rows {
-  readonly #connections: Connection[] = [];
-
-  add(connections: Iterable<Connection>): void {
-    for (const connection of connections) {
-      if (this.#connections[connection.place] === connection) continue;
-      connection.place = this.#connections.length;
-      this.#connections.push(connection);
-    }
-  }
-
-  *saved(): Generator<SavedConnection> {
-    for (const connection of this.#connections) yield saved(connection);
-  }
-}
 
 function at<T>(rows: readonly T[], place: number): T {
   const row = rows[place];

@@ -408,6 +408,44 @@ describe("connections: bounds", () => {
     expect(scene.told().filter((end) => end === "connect reset")).to.have.length(100_000);
   });
 
+  it("tells a flood in slices, a tick each", () => {
+    const scene = new Scene();
+    for (let i = 0; i < 10_000; i++) {
+      scene.at(0, resetReceived({ address: `10.0.${i >> 8}.${i & 255}`, port: 5000 }));
+    }
+    const told = Array.from({ length: 9 }, () => {
+      const before = scene.ends.length;
+      scene.wait(250);
+      return scene.ends.length - before;
+    });
+    expect(told).to.deep.equal([0, 0, 0, 2_500, 2_500, 2_500, 2_500, 0, 0]);
+  });
+
+  it("tells the ends of a log read late as it is read on", () => {
+    const scene = new Scene();
+    const at = (i: number, ago: number) =>
+      scene.at(1, ended("reset", { address: `10.0.${i >> 8}.${i & 255}`, port: 5000 }), 0, { ago });
+    for (let i = 0; i < 4_000; i++) at(i, 3600);
+    const toldAfter = (records: number): number => {
+      for (let i = 0; i < records; i++) at(10_000 + i, 3580);
+      return scene.ends.length;
+    };
+    expect([toldAfter(1), toldAfter(100), toldAfter(600)]).to.deep.equal([500, 1_000, 4_000]);
+    expect(scene.told()).to.have.length(4_600);
+  });
+
+  it("forgets a table of old connections in slices", () => {
+    const scene = new Scene();
+    for (let i = 0; i < 15_000; i++) {
+      scene.at(0, connectionFrom({ address: `10.0.${i >> 8}.${i & 255}`, port: 5000 }));
+    }
+    const startMs = 1_800_000_000_000;
+    scene.connections.tick(startMs + 11 * 60_000);
+    expect(scene.connections.evicted).to.equal(10_000);
+    scene.connections.tick(startMs + 11 * 60_000 + 250);
+    expect(scene.connections.evicted).to.equal(15_000);
+  });
+
   it("takes the idle age from the sockets when a session ends", () => {
     const scene = new Scene({ idleMs: 350_000 }).at(0, accepted(), 10).at(400, resetReceived());
     scene.told();
