@@ -5,8 +5,9 @@
  */
 import type { LogRecord } from "../model/record.ts";
 import { HeldFile } from "./held-file.ts";
-import { JournalctlRun, type JournalPlace, journalMatches, placeArguments } from "./journal.ts";
+import { JournalctlRun, type JournalPlace, placeArguments } from "./journal.ts";
 import { JournalExport } from "./journal-export.ts";
+import { journalMatches } from "./journal-match.ts";
 import { JournalRecords, journalFields } from "./journal-record.ts";
 import { openSibling, siblings } from "./log-rotation.ts";
 import { SyslogLines } from "./syslog-line.ts";

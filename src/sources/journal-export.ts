@@ -6,7 +6,7 @@
 import { isAscii } from "node:buffer";
 
 /** Longer values are cut: a field may be hundreds of megabytes. */
-const valueBytes = 64 * 1024;
+export const valueBytes = 64 * 1024;
 const LF = 10;
 const EQUALS = 61;
 
@@ -19,11 +19,41 @@ const leftOut = 8;
 /** The values of the wanted fields, in the order in which these were named. */
 export type JournalEntry = readonly (string | undefined)[];
 
+/** The fields that are read. */
+export class WantedFields {
+  readonly names: readonly string[];
+  readonly #blank: readonly undefined[];
+  /** By the length of their names: most fields are skipped without being decoded. */
+  readonly #byLength: { readonly field: number; readonly bytes: Buffer }[][] = [];
+
+  constructor(names: readonly string[]) {
+    this.names = names;
+    this.#blank = names.map(() => undefined);
+    for (const [field, name] of names.entries()) {
+      this.#byLength[name.length] = [...(this.#byLength[name.length] ?? []), { field, bytes: Buffer.from(name) }];
+    }
+  }
+
+  /** The values of an entry that has none yet. */
+  blank(): (string | undefined)[] {
+    return this.#blank.slice();
+  }
+
+  /** The field by its name; -1: not wanted. */
+  find(bytes: Buffer, start: number, end: number): number {
+    const candidates = this.#byLength[end - start];
+    if (candidates === undefined) return -1;
+    next: for (const { field, bytes: expected } of candidates) {
+      for (let at = 0; at < expected.length; at++) if (bytes[start + at] !== expected[at]) continue next;
+      return field;
+    }
+    return -1;
+  }
+}
+
 /** Reads a stream in chunks, split anywhere, in bounded memory. */
 export class JournalExport {
-  /** Wanted names by their length: most fields are skipped without being decoded. */
-  readonly #wanted: { readonly field: number; readonly bytes: Buffer }[][] = [];
-  readonly #blank: readonly undefined[];
+  readonly #wanted: WantedFields;
   #entry: (string | undefined)[];
   #entryEmpty = true;
   /**
@@ -39,11 +69,8 @@ export class JournalExport {
   #binary: BinaryField | undefined;
 
   constructor(fields: readonly string[]) {
-    for (const [field, name] of fields.entries()) {
-      this.#wanted[name.length] = [...(this.#wanted[name.length] ?? []), { field, bytes: Buffer.from(name) }];
-    }
-    this.#blank = fields.map(() => undefined);
-    this.#entry = this.#blank.slice();
+    this.#wanted = new WantedFields(fields);
+    this.#entry = this.#wanted.blank();
   }
 
   read(chunk: Buffer): readonly JournalEntry[] {
@@ -127,7 +154,7 @@ export class JournalExport {
     this.#next = 0;
     if (this.#entryEmpty) return;
     entries.push(this.#entry);
-    this.#entry = this.#blank.slice();
+    this.#entry = this.#wanted.blank();
     this.#entryEmpty = true;
   }
 
@@ -135,7 +162,7 @@ export class JournalExport {
   #newLine(bytes: Buffer, start: number, end: number): KnownLine | undefined {
     let equals = start;
     while (equals < end && bytes[equals] !== EQUALS) equals++;
-    const field = this.#wantedField(bytes, start, equals);
+    const field = this.#wanted.find(bytes, start, equals);
     if (equals === end) {
       this.#binary = new BinaryField(field);
       return undefined;
@@ -144,17 +171,6 @@ export class JournalExport {
     const known = new KnownLine(equals - start, field);
     this.#known.splice(this.#next, this.#known.length < knownLines ? 0 : 1, known);
     return known;
-  }
-
-  /** -1: not wanted. */
-  #wantedField(bytes: Buffer, start: number, end: number): number {
-    const candidates = this.#wanted[end - start];
-    if (candidates === undefined) return -1;
-    next: for (const { field, bytes: expected } of candidates) {
-      for (let at = 0; at < expected.length; at++) if (bytes[start + at] !== expected[at]) continue next;
-      return field;
-    }
-    return -1;
   }
 
   /** A client may send a field twice: the first one stands. */

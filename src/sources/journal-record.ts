@@ -40,7 +40,8 @@ const writerFields = ["SYSLOG_FACILITY", "_PID", "_UID", ...[...trustedFields, .
  */
 export const journalFields: readonly string[] = [...entryFields, ...writerFields];
 
-const placeOf = (name: string): number => journalFields.indexOf(name);
+/** Where an entry has the value of this field. */
+export const placeOf = (name: string): number => journalFields.indexOf(name);
 const places = {
   cursor: placeOf("__CURSOR"),
   realtime: placeOf("__REALTIME_TIMESTAMP"),

@@ -1,7 +1,6 @@
 /**
- * The `journal` source: runs journalctl in export format with matches, so that only records of wanted identifiers are
- * read, and follows it. Unit messages carry `_SYSTEMD_UNIT=init.scope` and lines after a login that of their session:
- * so records are matched by who speaks, never by unit.
+ * The `journal` source: reads what is there from the journal's files, and follows what is written by journalctl in
+ * export format with matches, so that only records of wanted identifiers are read.
  * Sources: journalctl(1), systemd.journal-fields(7).
  */
 import { type ChildProcessByStdio, spawn } from "node:child_process";
@@ -9,9 +8,12 @@ import type { Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import type { LogRecord } from "../model/record.ts";
 import type { Batch, Position, Source, SourceStart, SourceStatus } from "../model/source.ts";
+import { journalBacklog } from "./journal-backlog.ts";
+import { type EntryNumber, entryNumber, numberBy, sameEntry } from "./journal-cursor.ts";
 import { type JournalEntry, JournalExport } from "./journal-export.ts";
+import { journalMatches } from "./journal-match.ts";
 import { cursorOf, JournalRecords, journalFields, timeUsOf } from "./journal-record.ts";
-import { type EntryNumber, entryNumber, numberBy, vacuumedBetween } from "./journal-vacuum.ts";
+import { vacuumedBetween } from "./journal-vacuum.ts";
 
 /** Which journal is read: this host's unless told otherwise. */
 export interface JournalPlace {
@@ -34,18 +36,6 @@ const lateMs = 250;
 const wideGap = 100;
 /** sd_journal_get_cursor(3): `s=HEX;i=HEX;b=HEX;m=HEX;t=HEX;x=HEX`. */
 const cursorForm = /^(?:[a-z]=[0-9a-f]{1,32};){1,11}[a-z]=[0-9a-f]{1,32}$/;
-
-/** journalctl's matches for the identifiers; `+` is or, fields without it are and, the same field twice is or. */
-export function journalMatches(idents: readonly string[]): readonly string[] {
-  const groups: (readonly string[])[] = [];
-  const plain = idents.filter((ident) => ident !== "systemd" && ident !== "kernel");
-  if (plain.length > 0) groups.push(plain.map((ident) => `SYSLOG_IDENTIFIER=${ident}`));
-  const sshd = plain.filter((ident) => ident.startsWith("sshd"));
-  if (sshd.length > 0) groups.push(sshd.map((ident) => `_COMM=${ident}`));
-  if (idents.includes("systemd")) groups.push(["SYSLOG_IDENTIFIER=systemd", "_PID=1"]);
-  if (idents.includes("kernel")) groups.push(["_TRANSPORT=kernel", "SYSLOG_FACILITY=0"]);
-  return groups.flatMap((group, index) => (index === 0 ? group : ["+", ...group]));
-}
 
 export function createJournalSource(options: JournalOptions): Source {
   return new JournalSource(options);
@@ -86,6 +76,7 @@ class JournalSource implements Source {
     if (this.#unplaced)
       this.#options.onWarning("journal: the position in the state makes no sense: entries may be lost");
     yield { records: [], position: this.#position(), lost: this.#unplaced ? 1 : 0 };
+    yield* this.#backlog(signal);
     const firstRetryMs = this.#options.retryMs ?? 1000;
     let retryMs = firstRetryMs;
     while (!signal.aborted) {
@@ -99,6 +90,19 @@ class JournalSource implements Source {
       this.#options.onWarning(`${this.#status.reason}; starting it again`, { inMs: retryMs });
       await delay(retryMs, undefined, { signal }).catch(() => {});
       retryMs = Math.min(retryMs * 2, retryLimitMs);
+    }
+  }
+
+  /** What is there already: journalctl gives what could not be read without it, and what is written from now on. */
+  async *#backlog(signal: AbortSignal): AsyncGenerator<Batch> {
+    const { directory, file, idents } = this.#options;
+    if (file !== undefined || (this.#cursor === undefined && this.#sinceMs > 0)) return;
+    for await (const { entries, cursor } of journalBacklog({ directory, idents, after: this.#cursor })) {
+      if (signal.aborted) return;
+      this.#status = { up: true };
+      this.#cursor = cursor;
+      const records = entries.flatMap((entry) => this.#records.record(entry) ?? []);
+      yield { records, position: this.#position(), lost: 0 };
     }
   }
 
@@ -190,13 +194,6 @@ export function placeArguments({ directory, file }: JournalPlace): readonly stri
 
 function wholeSecond(timeMs: number): number {
   return Math.floor(timeMs / 1000) * 1000;
-}
-
-/** Whether two cursors mean one entry: by sequence number or, where a file was copied, by boot, times and hash. */
-function sameEntry(a: string, b: string): boolean {
-  if (a === b) return true;
-  const [one, other] = [a, b].map((cursor) => new Map(cursor.split(";").map((part) => [part[0], part.slice(2)])));
-  return ["b", "m", "t", "x"].every((key) => one?.get(key) !== undefined && one.get(key) === other?.get(key));
 }
 
 /** One run of journalctl: its output, what it complained about, and how it ended. */

@@ -3,7 +3,8 @@
 import { chmodSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { delimiter, dirname } from "node:path";
 import { expect } from "chai";
-import { createJournalSource, journalMatches } from "../../src/sources/journal.ts";
+import { createJournalSource } from "../../src/sources/journal.ts";
+import { journalMatches } from "../../src/sources/journal-match.ts";
 import { debianOr, type Tool } from "../../tools/debian.ts";
 import { entry, sshdEntries, sshdFields, timeOf, writeJournal } from "./journal-files.ts";
 import { folders, numbered, Reading, start } from "./reading.ts";
