@@ -41,6 +41,7 @@ export async function* journalBacklog(options: BacklogOptions): AsyncGenerator<B
   let merged: MergedFiles | undefined;
   try {
     merged = new MergedFiles(options);
+    if (options.after !== undefined) merged.skip(options.after);
     for (let batch = merged.read(); batch !== undefined; batch = merged.read()) {
       if (batch.entries.length > 0) yield batch;
       await nextTurn();
@@ -75,7 +76,6 @@ class MergedFiles {
     if (heads.some((head) => head.by !== by)) throw new Unsure("several journals");
     this.#from = after?.number ?? 0;
     this.#waiting = heads.filter(({ last }) => last >= this.#from).sort((a, b) => a.first - b.first);
-    if (options.after !== undefined) this.#skip(options.after);
   }
 
   close(): void {
@@ -107,7 +107,7 @@ class MergedFiles {
   }
 
   /** To the entry after this one. */
-  #skip(cursor: string): void {
+  skip(cursor: string): void {
     const file = this.#lowest();
     if (file === undefined || !sameEntry(file.cursor(file.at), cursor)) throw new Unsure("the entry read last is gone");
     file.next();

@@ -87,7 +87,7 @@ export class JournalFile {
   readonly #wanted: WantedFields;
   readonly #match: JournalMatch;
   readonly #fd: number;
-  readonly #compact: boolean;
+  #compact = false;
   readonly #window = Buffer.allocUnsafe(windowBytes);
   #windowAt = 0;
   #windowLength = 0;
@@ -103,7 +103,7 @@ export class JournalFile {
   #arrayPlace = 0;
   readonly #slice = Buffer.alloc(arrayItems * 8);
   #slicePlace = -1;
-  #remaining: number;
+  #remaining = 0;
 
   /** Throws `Unsure` if another file lies there now than the one whose head was read. */
   constructor(head: FileHead, wanted: WantedFields, match: JournalMatch) {
@@ -112,11 +112,16 @@ export class JournalFile {
     this.#wanted = wanted;
     this.#match = match;
     this.#fd = openSync(head.path, "r");
-    const header = readAt(this.#fd, Buffer.alloc(headerBytes), 0, headerBytes);
-    if (headOf(head.path, header).fileId !== head.fileId) throw new Unsure(`${head.path} was rotated`);
-    this.#compact = (header.readUInt32LE(12) & compactFlag) !== 0;
-    this.#remaining = u64(header, 152);
-    this.#openArray(u64(header, 176));
+    try {
+      const header = readAt(this.#fd, Buffer.alloc(headerBytes), 0, headerBytes);
+      if (headOf(head.path, header).fileId !== head.fileId) throw this.#unsure("rotated");
+      this.#compact = (header.readUInt32LE(12) & compactFlag) !== 0;
+      this.#remaining = u64(header, 152);
+      this.#openArray(u64(header, 176));
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
   close(): void {

@@ -1,6 +1,6 @@
 /** The journal's files read without journalctl: held against journalctl on real files, and on files of every shape. */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import fc from "fast-check";
@@ -48,6 +48,8 @@ function journalctl(directory: string): { readonly records: LogRecord[]; readonl
     cursors: entries.map((each) => cursorOf(each) ?? ""),
   };
 }
+
+const openDescriptors = (): number => readdirSync("/proc/self/fd").length;
 
 describe("the journal's files", () => {
   const temporary = folders();
@@ -202,12 +204,15 @@ describe("the journal's files", () => {
         [1, 2, 3, 5].map((n) => written(n)),
       );
       const after = make(folder);
+      const opened = openDescriptors();
       const given = await messages(folder, after);
+      expect(openDescriptors()).to.equal(opened);
       expect(given).to.deep.equal(what === "the same entries in two files" ? numbered(1, 2) : []);
     });
   }
 
   it("that are rotated or vacuumed meanwhile are read no further", async () => {
+    const opened = openDescriptors();
     for (const change of [rmSync, (path: string) => renameSync(path, `${path}.old`)]) {
       const folder = temporary.make();
       const later = join(folder, "b.journal");
@@ -221,11 +226,12 @@ describe("the journal's files", () => {
         if (given.length === 0) {
           change(later);
           if (change !== rmSync)
-            writeJournalFile(later, [written(401)], { fileId: "00000000000000000000000000000001" });
+            writeJournalFile(later, [written(400)], { fileId: "00000000000000000000000000000001" });
         }
         given.push(entries.length);
       }
       expect(given.reduce((sum, n) => sum + n, 0)).to.equal(399);
+      expect(openDescriptors()).to.equal(opened);
     }
   });
 
@@ -237,6 +243,26 @@ describe("the journal's files", () => {
       { entries: 7 },
     );
     expect(await messages(folder)).to.deep.equal(numbered(1, 8));
+  });
+
+  it("give nothing beyond the last number seen before they were looked up: another file may have one before it", async () => {
+    const folder = temporary.make();
+    writeJournalFile(
+      join(folder, "a.journal"),
+      range(1, 10).map((n) => written(n)),
+      { last: 5 },
+    );
+    expect(await messages(folder)).to.deep.equal(numbered(1, 6));
+  });
+
+  it("whose lists lead in a ring end the search", async () => {
+    const folder = temporary.make();
+    writeJournalFile(
+      join(folder, "a.journal"),
+      range(1, 5).map((n) => written(n)),
+      { ring: true, entries: 2 ** 48, last: 100 },
+    );
+    expect(await messages(folder, writtenCursor(50))).to.deep.equal([]);
   });
 
   it("that are broken anywhere end the reading, and throw nothing", async function () {

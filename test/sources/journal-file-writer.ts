@@ -12,7 +12,11 @@ export interface FileShape {
   readonly fileId?: string;
   /** How many entries the header says are there. */
   readonly entries?: number;
+  /** The last number, as the header says it. */
+  readonly last?: number;
   readonly flags?: number;
+  /** The first array leads to itself. */
+  readonly ring?: boolean;
 }
 
 const headerBytes = 256;
@@ -82,6 +86,7 @@ export function journalBytes(entries: readonly WrittenEntry[], shape: FileShape 
     else before.writeUInt32LE(array, 16);
     before = objects.at(-1);
   }
+  if (shape.ring) objects[objects.length - 1]?.writeUInt32LE(firstArray, 16);
   const header = Buffer.alloc(headerBytes);
   header.write("LPKSHHRH");
   header.writeUInt32LE(shape.flags ?? (compact ? 0b11100 : 0b01100), 12);
@@ -89,7 +94,7 @@ export function journalBytes(entries: readonly WrittenEntry[], shape: FileShape 
   header.write(by, 72, "hex");
   header.writeBigUInt64LE(BigInt(headerBytes), 88);
   header.writeBigUInt64LE(BigInt(shape.entries ?? entries.length), 152);
-  header.writeBigUInt64LE(BigInt(entries.at(-1)?.number ?? 0), 160);
+  header.writeBigUInt64LE(BigInt(shape.last ?? entries.at(-1)?.number ?? 0), 160);
   header.writeBigUInt64LE(BigInt(entries[0]?.number ?? 0), 168);
   header.writeBigUInt64LE(BigInt(firstArray), 176);
   return Buffer.concat([header, ...objects]);
