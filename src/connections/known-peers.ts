@@ -4,7 +4,8 @@
  */
 import { LongList } from "../model/long-list.ts";
 import { list, text, time, tuple } from "../model/saved.ts";
-import { detached, oldest } from "./bounded.ts";
+import { oldest } from "./bounded.ts";
+import { holders, type PeerPlaces } from "./peer-places.ts";
 
 export const knownForMs = 30 * 24 * 3_600_000;
 export const activeForMs = 3_600_000;
@@ -20,58 +21,57 @@ const timesOfPeer = 3;
 
 export class KnownPeers {
   readonly #capacity: number;
-  /** By login, oldest first; where the times of each begin. */
-  readonly #places = new Map<string, number>();
-  /** All times in one array: 20,000 objects of three numbers would be most of what the garbage collector has to visit. */
+  readonly #places: PeerPlaces;
+  /** By login, oldest first. */
+  readonly #order = new Set<number>();
+  /** By place. All in one array: 20,000 objects of three numbers would be most of what the garbage collector has to visit. */
   readonly #times: Float64Array;
-  readonly #free: number[] = [];
-  /** Asked for several times for each end: the last answer is kept. */
-  #lastPeer: string | undefined;
-  #lastPlace: number | undefined;
 
-  constructor(capacity = 20_000) {
+  constructor(places: PeerPlaces, capacity: number) {
     this.#capacity = capacity;
-    this.#times = new Float64Array(capacity * timesOfPeer);
+    this.#places = places;
+    this.#times = new Float64Array(places.capacity * timesOfPeer);
   }
 
   get size(): number {
-    return this.#places.size;
+    return this.#order.size;
   }
 
   has(peer: string, timeMs: number): boolean {
     const place = this.#find(peer);
-    return place !== undefined && timeMs - this.#time(place, login) <= knownForMs;
+    return place !== -1 && timeMs - this.#time(place, login) <= knownForMs;
   }
 
   authenticated(peer: string, timeMs: number): void {
     const place = this.#find(peer);
-    if (place === undefined) {
+    if (place === -1) {
       this.#add(peer, timeMs, 0, 0);
       return;
     }
     const before = this.#time(place, login);
     if (timeMs <= before) return;
-    this.#times[place + login] = timeMs;
+    this.#set(place, login, timeMs);
     if (timeMs - before < sameOrderMs) return;
-    this.#places.delete(peer);
-    this.#places.set(detached(peer), place);
+    this.#order.delete(place);
+    this.#order.add(place);
   }
 
   ended(peer: string, timeMs: number, wasReset: boolean): void {
     const place = this.#find(peer);
-    if (place === undefined) return;
-    if (timeMs > this.#time(place, end)) this.#times[place + end] = timeMs;
-    if (wasReset && timeMs > this.#time(place, reset)) this.#times[place + reset] = timeMs;
+    if (place === -1) return;
+    if (timeMs > this.#time(place, end)) this.#set(place, end, timeMs);
+    if (wasReset && timeMs > this.#time(place, reset)) this.#set(place, reset, timeMs);
   }
 
   /** `connected`: peers with an open session now, who are active however long ago they logged in. */
   count(nowMs: number, connected: ReadonlySet<string>): { all: number; active: number; reset: number } {
     const counts = { all: 0, active: 0, reset: 0 };
-    for (const [peer, place] of this.#places) {
+    for (const place of this.#order) {
       const loginMs = this.#time(place, login);
       if (nowMs - loginMs > knownForMs) continue;
       counts.all++;
-      if (nowMs - Math.max(loginMs, this.#time(place, end)) <= activeForMs || connected.has(peer)) counts.active++;
+      const latestMs = Math.max(loginMs, this.#time(place, end));
+      if (nowMs - latestMs <= activeForMs || connected.has(this.#places.peer(place))) counts.active++;
       const resetMs = this.#time(place, reset);
       if (resetMs !== 0 && nowMs - resetMs <= resetForMs) counts.reset++;
     }
@@ -80,8 +80,8 @@ export class KnownPeers {
 
   /** Forgets those whose last login is too long ago. */
   sweep(nowMs: number): void {
-    for (const [peer, place] of this.#places) {
-      if (nowMs - this.#time(place, login) > knownForMs) this.#forget(peer, place);
+    for (const place of this.#order) {
+      if (nowMs - this.#time(place, login) > knownForMs) this.#forget(place);
     }
   }
 
@@ -90,46 +90,45 @@ export class KnownPeers {
   }
 
   *#rows(): Generator<readonly [string, number, number, number]> {
-    for (const [peer, place] of this.#places) {
-      yield [peer, this.#time(place, login), this.#time(place, end), this.#time(place, reset)];
+    for (const place of this.#order) {
+      yield [this.#places.peer(place), this.#time(place, login), this.#time(place, end), this.#time(place, reset)];
     }
   }
 
   restore(saved: unknown): void {
     const rows = list(tuple(text, time, time, time), this.#capacity)(saved, "known peers");
     for (const [peer, loginMs, endMs, resetMs] of rows) {
-      if (this.#places.has(peer)) throw new Error(`known peers: ${JSON.stringify(peer)} is there twice`);
+      if (this.#find(peer) !== -1) throw new Error(`known peers: ${JSON.stringify(peer)} is there twice`);
       this.#add(peer, loginMs, endMs, resetMs);
     }
   }
 
-  #find(peer: string): number | undefined {
-    if (peer !== this.#lastPeer) {
-      this.#lastPlace = this.#places.get(peer);
-      this.#lastPeer = peer;
-    }
-    return this.#lastPlace;
+  #find(peer: string): number {
+    const place = this.#places.find(peer);
+    return this.#places.isHeld(place, holders.known) ? place : -1;
   }
 
   #add(peer: string, loginMs: number, endMs: number, resetMs: number): void {
-    if (this.#places.size >= this.#capacity) {
-      for (const [displaced, place] of oldest(this.#places, this.#capacity)) this.#forget(displaced, place);
+    if (this.size >= this.#capacity) {
+      for (const displaced of oldest(this.#order, this.#capacity)) this.#forget(displaced);
     }
-    const place = this.#free.pop() ?? this.#places.size * timesOfPeer;
-    this.#times[place + login] = loginMs;
-    this.#times[place + end] = endMs;
-    this.#times[place + reset] = resetMs;
-    this.#places.set(detached(peer), place);
-    this.#lastPeer = undefined;
+    const place = this.#places.hold(peer, holders.known);
+    this.#order.add(place);
+    this.#set(place, login, loginMs);
+    this.#set(place, end, endMs);
+    this.#set(place, reset, resetMs);
   }
 
-  #forget(peer: string, place: number): void {
-    this.#places.delete(peer);
-    this.#free.push(place);
-    this.#lastPeer = undefined;
+  #forget(place: number): void {
+    this.#order.delete(place);
+    this.#places.release(place, holders.known);
   }
 
   #time(place: number, which: number): number {
-    return this.#times[place + which] as number;
+    return this.#times[place * timesOfPeer + which] as number;
+  }
+
+  #set(place: number, which: number, timeMs: number): void {
+    this.#times[place * timesOfPeer + which] = timeMs;
   }
 }

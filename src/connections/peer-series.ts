@@ -42,7 +42,7 @@ export class PeerSeries {
   readonly #sketch = new HeavyHitters();
   readonly #shown = new Map<string, Shown>();
   /** For known peers and others: no shown one gives up its place before. Else an attack would ask them all at each reset. */
-  readonly #fullUntilMs = new Map<boolean, number>();
+  readonly #fullUntilMs = { known: 0, others: 0 };
   readonly #other: Record<PeerClass, Counts> = {
     known: { received: 0, sent: 0 },
     unknown: { received: 0, sent: 0 },
@@ -58,7 +58,7 @@ export class PeerSeries {
   known(peer: string, timeMs: number): void {
     const shown = this.#shown.get(peer);
     if (shown) {
-      this.#fullUntilMs.clear();
+      if (!shown.known) this.#mayHaveRoom();
       shown.known = true;
       shown.counts.known ??= { received: 0, sent: 0 };
     } else if (this.#options.show !== "none" && this.#shown.size < shownLimit && this.#knownShown() < keptForKnown) {
@@ -96,7 +96,7 @@ export class PeerSeries {
 
   #makeRoom(peerClass: PeerClass, timeMs: number): boolean {
     const known = peerClass === "known";
-    if (timeMs <= (this.#fullUntilMs.get(known) ?? 0)) return false;
+    if (timeMs <= this.#fullUntilMs[known ? "known" : "others"]) return false;
     const others = this.#shown.size - this.#knownShown();
     if (this.#shown.size < shownLimit && (known || others < shownLimit - keptForKnown)) return true;
     let earliestMs = Number.POSITIVE_INFINITY;
@@ -108,12 +108,17 @@ export class PeerSeries {
       }
       earliestMs = Math.min(earliestMs, shown.lastMs + idleMs);
     }
-    this.#fullUntilMs.set(known, earliestMs);
+    this.#fullUntilMs[known ? "known" : "others"] = earliestMs;
     return false;
   }
 
+  #mayHaveRoom(): void {
+    this.#fullUntilMs.known = 0;
+    this.#fullUntilMs.others = 0;
+  }
+
   #show(peer: string, peerClass: PeerClass, timeMs: number): void {
-    this.#fullUntilMs.clear();
+    this.#mayHaveRoom();
     const counts = { [peerClass]: { received: 0, sent: 0 } };
     this.#shown.set(peer, { counts, known: peerClass === "known", lastMs: timeMs, reset: false });
   }

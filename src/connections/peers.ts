@@ -9,6 +9,7 @@ import { anything, object, time } from "../model/saved.ts";
 import { HealthChecks } from "./health-checks.ts";
 import { KnownPeers } from "./known-peers.ts";
 import { addressList, listed, peerGroup } from "./peer-group.ts";
+import { PeerPlaces } from "./peer-places.ts";
 import { type Direction, PeerSeries, type PeersShown } from "./peer-series.ts";
 
 export interface PeersOptions {
@@ -23,14 +24,15 @@ export interface PeersOptions {
 }
 
 const sweepMs = 60_000;
+const capacity = { known: 20_000, checks: { found: 1_000, candidates: 4_000 } };
 
 export class Peers {
   readonly #proxies: BlockList;
   readonly #configuredChecks: BlockList;
   readonly #configured: boolean;
   readonly #ipv6PrefixLength: number;
-  readonly #known = new KnownPeers();
-  readonly #checks = new HealthChecks();
+  readonly #known: KnownPeers;
+  readonly #checks: HealthChecks;
   readonly #series: PeerSeries;
   #sweptMs = 0;
   #lastAddress = "";
@@ -43,6 +45,9 @@ export class Peers {
     this.#configured = proxies.length + healthChecks.length > 0;
     this.#ipv6PrefixLength = ipv6PrefixLength;
     this.#series = new PeerSeries({ show, hashKey });
+    const places = new PeerPlaces(capacity.known + capacity.checks.found + capacity.checks.candidates);
+    this.#known = new KnownPeers(places, capacity.known);
+    this.#checks = new HealthChecks(places, capacity.checks);
   }
 
   classify(address: string, timeMs: number): PeerClass {

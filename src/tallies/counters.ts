@@ -19,32 +19,36 @@ const mostSeries = 2_000;
 export class Counters {
   readonly def: MetricDef;
   readonly #counts: Count[] = [];
+  /** Without labels the one count stands under an empty value. */
+  readonly #depth: number;
   readonly #tree: Branch = new Map();
 
   /** `combinations`: those that start at 0, where it is not every one of the definition's values. */
   constructor(def: MetricDef, combinations: Iterable<readonly string[]> = product(def)) {
     this.def = def;
-    for (const values of combinations) this.add(0, ...values);
+    this.#depth = Math.max(1, def.labels.length);
+    for (const [first, second, third] of combinations) this.add(0, first, second, third);
   }
 
-  /** Label values in the definition's order. */
-  add(amount: number, ...values: string[]): void {
-    const count = this.#find(values) ?? this.#begin(values);
+  /** Label values in the definition's order. No metric has more than three; an array of them for every event is garbage. */
+  add(amount: number, first = "", second = "", third = ""): void {
+    const count = this.#find(first, second, third) ?? this.#begin([first, second, third]);
     count.value += amount;
   }
 
-  value(...values: string[]): number {
-    return this.#find(values)?.value ?? 0;
+  value(first = "", second = "", third = ""): number {
+    return this.#find(first, second, third)?.value ?? 0;
   }
 
-  #find(values: readonly string[]): Count | undefined {
-    let node: Branch | Count | undefined = this.#tree;
-    // Without labels the one count stands under an empty value.
-    for (let i = 0; i < Math.max(1, values.length); i++) node = (node as Branch | undefined)?.get(values[i] ?? "");
+  #find(first: string, second: string, third: string): Count | undefined {
+    let node = this.#tree.get(first);
+    if (this.#depth > 1) node = (node as Branch | undefined)?.get(second);
+    if (this.#depth > 2) node = (node as Branch | undefined)?.get(third);
     return node as Count | undefined;
   }
 
-  #begin(values: readonly string[]): Count {
+  #begin(given: readonly string[]): Count {
+    const values = given.slice(0, this.def.labels.length);
     const labels = Object.fromEntries(this.def.labels.map((label, i) => [label, values[i] ?? ""]));
     const count = { key: values.join(separator), labels, value: 0 };
     this.#counts.push(count);
@@ -71,14 +75,15 @@ export class Counters {
 
   restore(saved: unknown): void {
     for (const [key, value] of list(tuple(text, amount), mostSeries)(saved, this.def.name)) {
-      this.add(value, ...(this.def.labels.length === 0 ? [] : this.#labelValues(key)));
+      const [first, second, third] = this.#labelValues(key);
+      this.add(value, first, second, third);
     }
   }
 
   /** What this release does not know, it does not show. */
   #labelValues(key: string): readonly string[] {
     const { name, labels, values } = this.def;
-    const own = key.split(separator);
+    const own = labels.length === 0 ? [] : key.split(separator);
     const known = own.every((value, i) => values?.[labels[i] ?? ""]?.includes(value) ?? /^[\w.:@-]{1,32}$/.test(value));
     if (!known || own.length !== labels.length)
       throw new Error(`${name}: ${JSON.stringify(key.slice(0, 80))} is no series`);

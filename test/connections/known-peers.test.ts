@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import fc from "fast-check";
 import { activeForMs, KnownPeers, knownForMs, resetForMs } from "../../src/connections/known-peers.ts";
+import { PeerPlaces } from "../../src/connections/peer-places.ts";
 
 type Row = [peer: string, loginMs: number, endMs: number, resetMs: number];
 
@@ -73,10 +74,12 @@ describe("known peers in one array of times", () => {
     wasReset: fc.boolean(),
   });
 
+  const emptyKnownPeers = () => new KnownPeers(new PeerPlaces(capacity), capacity);
+
   it("are those of a plain list, whatever happens in whatever order", () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
-        let known = new KnownPeers(capacity);
+        let known = emptyKnownPeers();
         const plain = new PlainKnownPeers(capacity);
         let timeMs = now;
         for (const { what, peer, aheadMs, wasReset } of steps) {
@@ -86,7 +89,7 @@ describe("known peers in one array of times", () => {
           else if (what === "sweep") for (const peers of [known, plain]) peers.sweep(timeMs);
           else {
             const saved = savedOf(known);
-            known = new KnownPeers(capacity);
+            known = emptyKnownPeers();
             known.restore(saved);
           }
           expect(known.has(peer, timeMs)).to.equal(plain.has(peer, timeMs));
@@ -101,6 +104,6 @@ describe("known peers in one array of times", () => {
 
   it("refuse a snapshot that has a peer twice", () => {
     const row = ["192.0.2.1", now, 0, 0];
-    expect(() => new KnownPeers(capacity).restore([row, row])).to.throw('known peers: "192.0.2.1" is there twice');
+    expect(() => emptyKnownPeers().restore([row, row])).to.throw('known peers: "192.0.2.1" is there twice');
   });
 });

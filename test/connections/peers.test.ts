@@ -3,6 +3,7 @@ import { expect } from "chai";
 import fc from "fast-check";
 import { KnownPeers } from "../../src/connections/known-peers.ts";
 import { peerGroup } from "../../src/connections/peer-group.ts";
+import { PeerPlaces } from "../../src/connections/peer-places.ts";
 import { Peers, type PeersOptions } from "../../src/connections/peers.ts";
 import type { ConnectionEnd } from "../../src/model/connection.ts";
 
@@ -99,7 +100,7 @@ describe("known peers", () => {
   });
 
   it("keep the 20,000 whose login is latest", () => {
-    const known = new KnownPeers(100);
+    const known = new KnownPeers(new PeerPlaces(100), 100);
     for (let i = 0; i < 200; i++) {
       known.authenticated(`peer ${i}`, now + i);
       known.authenticated("regular", now + i);
