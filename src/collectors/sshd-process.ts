@@ -198,9 +198,7 @@ async function heldBy(
   const daemons = [];
   for (const [index, pid] of pids.entries()) {
     if (index > 0 && index % daemonsPerTurn === 0) await nextTurn();
-    const fds = namesIn(join(procfs, String(pid), "fd"));
-    const sockets = heldSockets(join(procfs, String(pid), "fd"), fds, portOf);
-    daemons.push({ pid, readable: fds.length > 0, sockets });
+    daemons.push({ pid, ...descriptorsOf(join(procfs, String(pid), "fd"), portOf) });
   }
   const listener =
     daemons.find(({ sockets }) => sockets.some(({ port }) => given.includes(port))) ??
@@ -210,13 +208,19 @@ async function heldBy(
   return listener === undefined ? { held } : { held, pid: listener.pid };
 }
 
-function heldSockets(folder: string, fds: readonly string[], portOf: ReadonlyMap<string, number>): HeldSocket[] {
-  return fds.slice(0, maxFds).flatMap((fd) => {
-    const path = join(folder, fd);
-    const target = linkQuietly(path);
-    const port = portOf.get(target);
-    return port === undefined ? [] : [{ port, path, target }];
+/** root without CAP_SYS_PTRACE may list the descriptors of root's processes, and not read where they lead. */
+function descriptorsOf(
+  folder: string,
+  portOf: ReadonlyMap<string, number>,
+): { readonly readable: boolean; readonly sockets: readonly HeldSocket[] } {
+  const links = namesIn(folder)
+    .slice(0, maxFds)
+    .map((fd) => ({ path: join(folder, fd), target: linkQuietly(join(folder, fd)) }));
+  const sockets = links.flatMap((link) => {
+    const port = portOf.get(link.target);
+    return port === undefined ? [] : [{ port, ...link }];
   });
+  return { readable: links.some(({ target }) => target !== ""), sockets };
 }
 
 /**

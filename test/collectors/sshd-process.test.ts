@@ -41,6 +41,17 @@ describe("sshd-process", () => {
     expect(found).to.deep.equal({ ports: [2222], source: "configuration", pid: 100, held: [], open: [2222] });
   });
 
+  it("knows it by its title where its descriptors are listed and lead nowhere, as for root without CAP_SYS_PTRACE", async () => {
+    const root = hostWith({
+      "proc/net/tcp": header + listening("0016", 7),
+      "proc/100/comm": "sshd\n",
+      "proc/100/cmdline": "sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups\0",
+      // readlink(2) fails on what is no link, as it does on one that may not be followed.
+      "proc/100/fd/3": "",
+    });
+    expect((await findSshdPorts(pathsBelow(root))).pid).to.equal(100);
+  });
+
   it("knows without the kernel's table that the ports are still listened on", async () => {
     const found = await findSshdPorts(pathsBelow(healthyHost));
     expect(stillListening(pathsBelow(healthyHost), found)).to.deep.equal([22, 22]);

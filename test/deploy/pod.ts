@@ -74,8 +74,14 @@ export async function startContainer(pod: PodSpec, container: Container, node: N
   return runtime(node, "run", "--bundle", seen, idOf(container));
 }
 
-/** Ends it if it runs: a runtime that is killed leaves its container running. */
+/** As a kubelet asks it to end: the signal to the container's first process, wherever the runtime runs. */
+export async function stopContainer(container: Container, node: Node): Promise<void> {
+  await once(await runtime(node, "kill", idOf(container), "TERM"), "close");
+}
+
+/** Ends it if it runs: a runtime that is killed leaves its container running, and deletes none without process ids of its own. */
 export async function endContainer(container: Container, node: Node): Promise<void> {
+  await once(await runtime(node, "kill", idOf(container), "KILL"), "close");
   await once(await runtime(node, "delete", "--force", idOf(container)), "close");
 }
 

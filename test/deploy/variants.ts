@@ -8,7 +8,7 @@ import { objectsOf, rendered } from "../../tools/kubernetes/chart.ts";
 import { kubernetesTools } from "../../tools/kubernetes/tools.ts";
 import { until } from "../lab/command.ts";
 import type { Parts } from "../lab/parts.ts";
-import { type Container, endContainer, execIn, type Node, type PodSpec, startContainer } from "./pod.ts";
+import { type Container, endContainer, execIn, type Node, type PodSpec, startContainer, stopContainer } from "./pod.ts";
 
 export interface Variant {
   /** As the table calls it. */
@@ -118,7 +118,7 @@ export async function startPod(node: Node, { values = [], change = (pod) => pod 
     },
     said: () => said,
     async end() {
-      child.kill("SIGTERM");
+      await stopContainer(exporter, node);
       if (await Promise.race([ended, delay(10_000, false, { ref: false })])) return;
       await endContainer(exporter, node);
       // The runtime may miss the end of a container that another call of it has removed.
@@ -129,7 +129,10 @@ export async function startPod(node: Node, { values = [], change = (pod) => pod 
 
 /** It answers, and no collector waits for its first background reading. */
 export async function settled(running: Running): Promise<void> {
-  await until("the exporter answers", async () => (await running.ask("/-/healthy")) !== "");
+  const answers = async () => (await running.ask("/-/healthy")) !== "";
+  await until("the exporter answers", answers).catch((error: Error) => {
+    throw new Error(`${error.message}; the pod said: ${running.said()}`);
+  });
   await until("collectors are settled", async () => {
     await running.ask("/metrics");
     return !/not read yet|still being read|not answered yet/.test(await running.ask("/"));
