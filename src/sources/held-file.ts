@@ -23,6 +23,8 @@ declare module "tail" {
 export const blockBytes = 80 * 1024;
 /** So many bytes before an offset identify a file's content. */
 export const identifyingBytes = 1024;
+/** So many are enough while the file is held, and cheaper: every look compares them. */
+const comparedBytes = 64;
 
 /** Where reading stands in one file; JSON-safe. The hash is of up to 1 KiB before the offset, so that content is recognised under any name. */
 export interface FilePosition {
@@ -57,6 +59,8 @@ export interface LogReader {
   modifiedNs(): bigint;
   /** The content before the offset is not what was read: the file was truncated, whether it grew again or not. */
   rewritten(): boolean;
+  /** The last block held all that there was; a look before the next poll would find little. */
+  readonly ended: boolean;
   close(): void;
 }
 
@@ -110,8 +114,11 @@ export class HeldFile implements LogReader {
   #offset = 0;
   #before: Buffer = Buffer.alloc(0);
   #block: Buffer = Buffer.alloc(0);
-  /** The size at which a read gave no complete line: reading again makes sense only when it changed. */
-  #exhaustedSize = -1;
+  /** `rewritten` has read the block already. */
+  #looked = false;
+  /** Where the last block ended that gave no complete line: reading again makes sense only when there is more. */
+  #exhaustedAt = -1;
+  ended = false;
 
   /** Never waits, even if the path became a FIFO. Throws the system's error, or `NotRegularFile`. */
   constructor(path: string) {
@@ -174,15 +181,17 @@ export class HeldFile implements LogReader {
     this.#offset = offset;
     this.#before = before;
     this.#block = Buffer.alloc(0);
-    this.#exhaustedSize = -1;
+    this.#looked = false;
+    this.#exhaustedAt = -1;
   }
 
   async read(): Promise<Buffer | undefined> {
-    const size = this.size();
-    if (size <= this.#offset || size === this.#exhaustedSize) return undefined;
-    this.#block = this.#tail.read(this.#offset);
-    this.#exhaustedSize = size;
-    return this.#block.length === 0 ? undefined : this.#block;
+    if (!this.#looked) this.#block = this.#tail.read(this.#offset);
+    this.#looked = false;
+    const end = this.#offset + this.#block.length;
+    if (this.#block.length === 0 || end === this.#exhaustedAt) return undefined;
+    this.#exhaustedAt = end;
+    return this.#block;
   }
 
   consume(bytes: number): void {
@@ -190,7 +199,7 @@ export class HeldFile implements LogReader {
     this.#before = lastBytes(this.#before, this.#block.subarray(0, bytes));
     this.#block = this.#block.subarray(bytes);
     this.#offset += bytes;
-    this.#exhaustedSize = -1;
+    this.#exhaustedAt = -1;
   }
 
   before(): Buffer {
@@ -205,14 +214,15 @@ export class HeldFile implements LogReader {
     return Math.max(0, this.size() - this.#offset);
   }
 
+  /** Reads the next block in the same step: with a poll's few lines, system calls are most of the cost. */
   rewritten(): boolean {
-    const size = this.size();
-    if (size < this.#offset) return true;
-    // The last bytes are enough here, and cheaper: every block asks.
-    const before = this.#before.subarray(-64);
-    const now = Buffer.allocUnsafe(before.length);
-    readSync(this.#fd, now, 0, now.length, this.#offset - before.length);
-    return !now.equals(before);
+    const before = this.#before.subarray(-comparedBytes);
+    const found = this.#tail.read(this.#offset - before.length);
+    if (!before.equals(found.subarray(0, before.length))) return true;
+    this.#block = found.subarray(before.length);
+    this.#looked = true;
+    this.ended = found.length < blockBytes;
+    return false;
   }
 
   close(): void {
@@ -237,6 +247,7 @@ export class GzipFile implements LogReader {
   #before: Buffer = Buffer.alloc(0);
   #block: Buffer = Buffer.alloc(0);
   #shown = false;
+  readonly ended = false;
 
   /** Throws the system's error. */
   constructor(path: string) {

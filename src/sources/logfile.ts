@@ -4,7 +4,7 @@
  * is counted as lost, never guessed.
  * Sources: logrotate(8), held-file.ts (how a file is held), syslog-line.ts (how a line is read).
  */
-import { accessSync, type BigIntStats, constants, type Stats, statSync } from "node:fs";
+import { accessSync, constants, type Stats, statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay, setImmediate as nextTurn } from "node:timers/promises";
 import type { LogRecord } from "../model/record.ts";
@@ -64,6 +64,7 @@ export function createLogfileSource(options: LogfileOptions): Source {
     async *batches(signal: AbortSignal): AsyncGenerator<Batch> {
       try {
         while (!signal.aborted) {
+          lookedMs = performance.now();
           for (const follower of followers) {
             for await (const { records, lost } of follower.pass()) {
               yield { records, lost, position: position() };
@@ -196,7 +197,7 @@ class Follower {
     try {
       if (this.#started) yield* this.#follow(named);
       else yield* this.#start(named);
-      yield* this.#retire();
+      if (this.#held.length > 1) yield* this.#retire();
     } catch (error) {
       // A file that was open could not be looked at, or a folder not listed: begin again where the last piece ended.
       if (!isSystemError(error)) throw error;
@@ -217,7 +218,7 @@ class Follower {
     this.grant = this.#failure?.grant;
   }
 
-  async *#start(named: BigIntStats | undefined): AsyncGenerator<Piece> {
+  async *#start(named: Stats | undefined): AsyncGenerator<Piece> {
     const last = this.#saved?.at(-1);
     if (named === undefined) {
       // What appears later is new, and read from its start; but a place to go on from is kept until there is a file.
@@ -271,10 +272,13 @@ class Follower {
     yield* this.#goOn();
   }
 
-  async *#follow(named: BigIntStats | undefined): AsyncGenerator<Piece> {
+  async *#follow(named: Stats | undefined): AsyncGenerator<Piece> {
     for (const held of [...this.#held]) yield* this.#drain(held);
-    if (this.#held.length > 0) yield* this.#goOn();
-    else if (named !== undefined) {
+    const last = this.#held.at(-1)?.reader;
+    if (last !== undefined) {
+      const stillNamed = named?.dev === last.device && named.ino === last.inode;
+      if (!stillNamed || this.#waiting.length > 0) yield* this.#goOn();
+    } else if (named !== undefined) {
       const file = this.#open();
       if (file !== undefined) this.#hold(file);
       yield* this.#drainLast();
@@ -327,6 +331,7 @@ class Follower {
       if (block === undefined) return;
       held.lastGrowthMs = this.#nowMs();
       yield this.#readBlock(held, block);
+      if (held.reader.ended && held.reader.rest().length === 0) return;
     }
   }
 
@@ -409,10 +414,10 @@ class Follower {
     lines.read(before.subarray(before.lastIndexOf(10, -2) + 1), []);
   }
 
-  #stat(): BigIntStats | undefined {
+  #stat(): Stats | undefined {
     try {
       accessSync(this.path, constants.R_OK);
-      const stats = statSync(this.path, { bigint: true });
+      const stats = statSync(this.path);
       if (!stats.isFile()) throw new NotRegularFile(this.path, stats);
       return stats;
     } catch (error) {
@@ -450,9 +455,19 @@ class Follower {
 
 const nothing: Piece = { records: [], lost: 0 };
 
+/** Hashed when it is written down: a batch brings one, and most are never saved. */
 function positionOf(reader: LogReader, skipping = false): FilePosition {
   const { device, inode, offset } = reader;
-  return { device, inode, offset, hash: hashOf(reader.before()), ...(skipping ? { skipping } : {}) };
+  const before = reader.before();
+  return {
+    device,
+    inode,
+    offset,
+    get hash() {
+      return hashOf(before);
+    },
+    ...(skipping ? { skipping } : {}),
+  };
 }
 
 /** What a snapshot holds; an entry that is not ours counts as none. */
