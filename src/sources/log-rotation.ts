@@ -6,7 +6,7 @@
  */
 import { readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { type FilePosition, GzipFile, HeldFile, type LogReader } from "./held-file.ts";
+import { type FilePosition, GzipFile, HeldFile, identifyingBytes, type LogReader } from "./held-file.ts";
 
 interface FileIdentity {
   readonly device: number;
@@ -154,6 +154,30 @@ export async function successor(path: string, newest: LogReader): Promise<Succes
     if (found?.reader !== named) named.close();
   }
   return found;
+}
+
+/**
+ * The first copy that copytruncate made between `before`, which was read, and the file itself, of which nothing was read
+ * yet: a file that was empty at each look may have been filled, copied and cut since. Opened at its start; undefined if
+ * there is none, or the file has lost its name.
+ */
+export async function overlooked(path: string, before: LogReader, named: HeldFile): Promise<Successor | undefined> {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats === undefined || !isSame(named, { device: stats.dev, inode: stats.ino })) return undefined;
+  let found: Successor | undefined;
+  for (let looks = 0; looks < 10 && found === undefined; looks++) found = await oldestAfter(path, before, named);
+  if (found === undefined || found.reader === named) return undefined;
+  if (!isSame(found.reader, named) && !(await isCopyOf(found.reader, named))) return found;
+  found.reader.close();
+  return undefined;
+}
+
+/** Of what the file holds now: it is being copied, and was not cut yet. Leaves the reader at its start. */
+export async function isCopyOf(copy: LogReader, file: HeldFile): Promise<boolean> {
+  if (copy instanceof HeldFile) copy.restart();
+  const start = (await copy.read())?.subarray(0, identifyingBytes);
+  if (copy instanceof HeldFile) copy.restart();
+  return start === undefined || file.holds(start, 0);
 }
 
 /** Undefined if names moved meanwhile. */

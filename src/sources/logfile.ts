@@ -10,7 +10,7 @@ import { setTimeout as delay, setImmediate as nextTurn } from "node:timers/promi
 import type { LogRecord } from "../model/record.ts";
 import type { Batch, Position, Source, SourceStart, SourceStatus } from "../model/source.ts";
 import { type FilePosition, GzipFile, HeldFile, hashOf, type LogReader, NotRegularFile } from "./held-file.ts";
-import { findPosition, successor } from "./log-rotation.ts";
+import { findPosition, isCopyOf, overlooked, successor } from "./log-rotation.ts";
 import { lineBytes, SyslogLines } from "./syslog-line.ts";
 
 export interface LogfileOptions extends SourceStart {
@@ -117,6 +117,16 @@ interface Held {
   readonly lines: SyslogLines;
   skipping: boolean;
   lastGrowthMs: number;
+  grewInPass: number;
+  /** What was read before it, while nothing of itself was. */
+  after?: Held | undefined;
+  /** It is what copytruncate left of the file that is followed. */
+  copy?: Copy;
+}
+
+interface Copy {
+  /** The file grew at the look before the cut and at the one after: lines may have gone between the copy and the cut. */
+  growing: boolean;
 }
 
 interface Waiting {
@@ -142,6 +152,7 @@ class Follower {
   /** Of what was saved, what is not held again yet. */
   #unplaced: readonly FilePosition[] = [];
   #started = false;
+  #passes = 0;
   /** What the path names, opened in this pass. */
   #opened: HeldFile | undefined;
   #failure: { readonly reason: string; readonly grant?: string } | undefined;
@@ -180,8 +191,8 @@ class Follower {
       while (this.#waiting.length < waitingFilesLimit) {
         const newest = (this.#waiting.at(-1) ?? this.#held.at(-1))?.reader;
         const next = newest && (await successor(this.path, newest));
-        if (next === undefined) return;
-        this.#waiting.push(next);
+        if (next !== undefined) this.#waiting.push(next);
+        else if (!(await this.#lookForCopy())) return;
       }
     } catch (error) {
       if (!isSystemError(error) && !(error instanceof NotRegularFile)) throw error;
@@ -190,9 +201,21 @@ class Follower {
     }
   }
 
+  /** Takes hold of a copy of what the newest file held before it was cut: its rotation may delete it soon. */
+  async #lookForCopy(): Promise<boolean> {
+    const last = this.#waiting.at(-1)?.reader;
+    const before = (this.#waiting.at(-2) ?? this.#held.at(-1))?.reader;
+    if (before === undefined || !(last instanceof HeldFile)) return false;
+    const copy = await overlooked(this.path, before, last);
+    if (copy === undefined) return false;
+    this.#waiting.splice(-1, 0, copy);
+    return true;
+  }
+
   /** Everything there is to read now. */
   async *pass(): AsyncGenerator<Piece> {
     this.#failure = undefined;
+    this.#passes++;
     const named = this.#stat();
     try {
       if (this.#started) yield* this.#follow(named);
@@ -243,15 +266,17 @@ class Follower {
   /** Goes on where the position says: in the file itself or, if it was rotated meanwhile, in its sibling and all after it. */
   async *#resume(file: HeldFile, last: FilePosition): AsyncGenerator<Piece> {
     this.#unplaced = this.#saved ?? [];
+    let before: Held | undefined;
     for (const position of this.#unplaced.slice(0, -1)) {
       const found = await findPosition(this.path, position);
-      if (found !== undefined) this.#hold(found, position.skipping);
+      before = found && this.#hold(found, position.skipping);
       this.#unplaced = this.#unplaced.slice(1);
     }
     for (const held of this.#held) yield* this.#drain(held);
     const sameFile = file.device === last.device && file.inode === last.inode;
     if ((sameFile || last.offset > 0) && file.resume(last.offset, last.hash)) {
       const held = this.#hold(file, last.skipping);
+      if (last.offset === 0) held.after = before;
       this.#unplaced = [];
       this.#prime(held);
       yield* this.#drain(held);
@@ -287,20 +312,33 @@ class Follower {
 
   /** From the last file held to those that came after it, one by one. */
   async *#goOn(): AsyncGenerator<Piece> {
-    await this.lookAhead();
-    for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
+    for (;;) {
+      await this.lookAhead();
+      const next = this.#waiting[0];
+      if (next === undefined) return;
       // Again: it may have grown before the next one was there, and its lines come first.
+      const last = this.#held.at(-1);
       yield* this.#drainLast();
-      const last = this.#held.at(-1)?.reader;
+      if (this.#waiting[0] !== next) continue;
       this.#waiting.shift();
       const held = this.#hold(next.reader);
-      // An editor, or a move to another disk, puts a copy in the file's place: what it has was read.
-      if (last !== undefined && last.offset > 0 && next.reader instanceof HeldFile)
-        if (next.reader.resume(last.offset, hashOf(last.before()))) this.#prime(held);
+      if (last !== undefined && this.#held.includes(last)) {
+        if (continues(held, last)) this.#prime(held);
+        else yield* this.#follows(held, last);
+      }
       for (const loss of next.losses) yield this.#lose(loss);
       yield* this.#retire();
       yield* this.#drainLast();
+      if (held.after?.copy !== undefined && this.#held.includes(held)) held.after.copy.growing = false;
     }
+  }
+
+  async *#follows(held: Held, last: Held): AsyncGenerator<Piece> {
+    held.after = last;
+    if (last.copy === undefined) return;
+    if (held.reader.path !== this.path) held.copy = { ...last.copy };
+    // It is whole only since the file was cut.
+    yield* this.#drain(last);
   }
 
   #holds(file: { readonly device: number; readonly inode: number }): boolean {
@@ -317,12 +355,12 @@ class Follower {
       let block: Buffer | undefined;
       try {
         if (held.reader.rewritten()) {
-          if (held === this.#held.at(-1)) yield* this.#truncated(held);
-          else yield this.#release(held, "a rotated file was overwritten");
+          yield await this.#rewritten(held);
           if (this.#held.includes(held)) continue;
           return;
         }
         block = await held.reader.read();
+        if (block !== undefined && held.after !== undefined && (await this.#isOverlooked(held, held.after))) return;
       } catch (error) {
         if (held.reader instanceof GzipFile) yield this.#lose(`cannot decompress ${held.reader.path}`);
         else this.#fail(error);
@@ -330,7 +368,9 @@ class Follower {
       }
       if (block === undefined) return;
       held.lastGrowthMs = this.#nowMs();
+      held.grewInPass = this.#passes;
       yield this.#readBlock(held, block);
+      if (held.after !== undefined && held.reader.offset > 0) yield this.#begun(held, held.after);
       if (held.reader.ended && held.reader.rest().length === 0) return;
     }
   }
@@ -365,21 +405,57 @@ class Follower {
     return { records, lost };
   }
 
+  /** Whether a copy comes before the file of which this is the first block; then it waits for its turn again. */
+  async #isOverlooked(held: Held, after: Held): Promise<boolean> {
+    const { reader } = held;
+    if (held !== this.#held.at(-1) || !(reader instanceof HeldFile)) return false;
+    const copy = await overlooked(this.path, after.reader, reader);
+    if (copy === undefined) return false;
+    this.#held.pop();
+    reader.restart();
+    this.#waiting.unshift(copy, { reader, losses: [] });
+    return true;
+  }
+
+  /** Nobody writes to a copy; the next copytruncate may overwrite it. */
+  #begun(held: Held, after: Held): Piece {
+    held.after = undefined;
+    if (after.copy === undefined) return nothing;
+    // Where the cut fell into a line, its end is gone.
+    if (after.reader.rest().length > 0) return this.#release(after, "it was truncated within a line");
+    return this.#release(after, after.copy.growing ? "it was written while it was copied and truncated" : undefined);
+  }
+
+  async #rewritten(held: Held): Promise<Piece> {
+    if (held.copy !== undefined) return this.#copiedOver(held);
+    if (held !== this.#held.at(-1)) return this.#release(held, "a rotated file was overwritten");
+    return this.#truncated(held);
+  }
+
   /** copytruncate leaves a copy, which holds what was written between our last look and the cut. */
-  async *#truncated(held: Held): AsyncGenerator<Piece> {
+  async #truncated(held: Held): Promise<Piece> {
+    const { lines, skipping } = held;
+    const growing = held.grewInPass >= this.#passes - 1;
     const copy = await findPosition(this.path, positionOf(held.reader), { copiesOnly: true });
-    const skipping = held.skipping;
-    (held.reader as HeldFile).restart();
+    const file = held.reader as HeldFile;
+    file.restart();
     held.skipping = false;
-    if (copy === undefined) {
-      yield this.#lose("it was truncated, and there is no copy of what was in it");
-      return;
-    }
-    const before = { reader: copy, lines: held.lines, skipping, lastGrowthMs: this.#nowMs() };
-    this.#held.splice(this.#held.indexOf(held), 0, before);
-    yield* this.#drain(before);
-    // Nobody writes to a copy; the next copytruncate may overwrite it. Where the cut fell into a line, its end is gone.
-    yield this.#release(before, copy.rest().length > 0 ? "it was truncated within a line" : undefined);
+    held.after = undefined;
+    if (copy === undefined) return this.#lose("it was truncated, and there is no copy of what was in it");
+    // The file has its turn after the copy, and after those of what was written and cut since.
+    this.#held.pop();
+    this.#waiting.unshift({ reader: file, losses: [] });
+    this.#hold(copy, skipping, lines).copy = { growing };
+    return nothing;
+  }
+
+  /** The next copy was written over the one before: it holds lines that were not read, unless the file itself still does. */
+  async #copiedOver(held: Held): Promise<Piece> {
+    const next = this.#held[this.#held.indexOf(held) + 1]?.reader ?? this.#waiting[0]?.reader;
+    if (!(held.reader instanceof HeldFile) || !(next instanceof HeldFile)) return this.#release(held, undefined);
+    const known = await isCopyOf(held.reader, next);
+    held.skipping = false;
+    return known ? this.#release(held, undefined) : nothing;
   }
 
   /** Lets go of old files that nobody writes any more; their last line is whole now, with or without a newline. */
@@ -390,20 +466,26 @@ class Follower {
       if (!idle && !(held.reader instanceof GzipFile) && old.length - index < heldFilesLimit) continue;
       const records: LogRecord[] = [];
       const rest = held.reader.rest();
-      if (rest.length > 0 && !held.skipping) held.lines.readLine(rest, records);
-      this.#release(held, undefined);
-      yield { records, lost: 0 };
+      if (rest.length > 0 && held.copy === undefined) {
+        if (!held.skipping) held.lines.readLine(rest, records);
+        held.reader.consume(rest.length);
+      }
+      // While nothing of the next one was read, only this one tells whether a copy came between them.
+      const needed = this.#held.at(-1)?.after === held;
+      if (!needed) this.#release(held, undefined);
+      if (!needed || records.length > 0) yield { records, lost: 0 };
     }
   }
 
   #release(held: Held, loss: string | undefined): Piece {
     this.#held = this.#held.filter((other) => other !== held);
+    for (const other of this.#held) if (other.after === held) other.after = undefined;
     held.reader.close();
     return loss === undefined ? nothing : this.#lose(loss);
   }
 
-  #hold(reader: LogReader, skipping = false): Held {
-    const held = { reader, lines: new SyslogLines(this.#idents, this.#nowMs), skipping, lastGrowthMs: this.#nowMs() };
+  #hold(reader: LogReader, skipping = false, lines = new SyslogLines(this.#idents, this.#nowMs)): Held {
+    const held: Held = { reader, lines, skipping, lastGrowthMs: this.#nowMs(), grewInPass: Number.NEGATIVE_INFINITY };
     this.#held.push(held);
     return held;
   }
@@ -451,6 +533,12 @@ class Follower {
     this.#options.onWarning(`${this.path}: lines may be lost: ${why}`);
     return { records: [], lost: 1 };
   }
+}
+
+/** An editor, or a move to another disk, puts a copy in the file's place: what it has was read. */
+function continues({ reader }: Held, last: Held): boolean {
+  if (last.reader.offset === 0 || !(reader instanceof HeldFile)) return false;
+  return reader.resume(last.reader.offset, hashOf(last.reader.before()));
 }
 
 const nothing: Piece = { records: [], lost: 0 };

@@ -1,7 +1,23 @@
-import { appendFileSync, copyFileSync, truncateSync, writeFileSync } from "node:fs";
+/**
+ * copytruncate: what the copies hold is read, in order and once, however often the file was cut since the last look;
+ * what went between copy and cut is told.
+ */
+import { execFileSync } from "node:child_process";
+import { appendFileSync, copyFileSync, existsSync, renameSync, truncateSync, writeFileSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
 import { expect } from "chai";
 import { createLogfileSource } from "../../src/sources/logfile.ts";
-import { folders, lines, numbered, pollMs, Reading, start } from "./reading.ts";
+import { folders, line, lines, numbered, pollMs, Reading, start } from "./reading.ts";
+
+/** As logrotate does it with `copytruncate`. */
+function copyTruncate(path: string, compressed = false): void {
+  for (let n = 18; n >= 1; n--)
+    for (const end of ["", ".gz"])
+      if (existsSync(`${path}.${n}${end}`)) renameSync(`${path}.${n}${end}`, `${path}.${n + 1}${end}`);
+  copyFileSync(path, `${path}.1`);
+  truncateSync(path);
+  if (compressed) execFileSync("gzip", [`${path}.1`]);
+}
 
 describe("a log file that is copied and truncated", () => {
   const temporary = folders();
@@ -11,6 +27,7 @@ describe("a log file that is copied and truncated", () => {
     writeFileSync(path, lines(0, 10));
     const reading = new Reading(createLogfileSource({ ...start(), paths: [path], pollMs: 200 }));
     await reading.count(10);
+    await reading.settled(200);
     appendFileSync(path, lines(10, 12));
     copyFileSync(path, `${path}.1`);
     truncateSync(path);
@@ -27,6 +44,7 @@ describe("a log file that is copied and truncated", () => {
     const reading = new Reading(createLogfileSource({ ...start(), paths: [path], pollMs: 50 }));
     await reading.count(1);
     for (let n = 1; n < 21; n += 4) {
+      await reading.settled(50);
       appendFileSync(path, lines(n, n + 3));
       copyFileSync(path, `${path}.1`);
       truncateSync(path);
@@ -44,11 +62,148 @@ describe("a log file that is copied and truncated", () => {
     writeFileSync(path, lines(0, 2));
     const reading = new Reading(createLogfileSource({ ...start(), paths: [path], pollMs: 200 }));
     await reading.count(2);
+    await reading.settled(200);
     copyFileSync(path, `${path}.1`);
     writeFileSync(path, lines(2, 40));
     await reading.count(40);
     expect(reading.messages).to.deep.equal(numbered(0, 40));
     expect(reading.lost).to.equal(0);
+    await reading.stop();
+  });
+
+  for (const compressed of [false, true]) {
+    it(`is read whole where it was cut again and again between two looks${compressed ? ", copies compressed" : ""}`, async () => {
+      const path = `${temporary.make()}/auth.log`;
+      writeFileSync(path, lines(0, 1));
+      const reading = new Reading(createLogfileSource({ ...start(), paths: [path], pollMs: 100 }));
+      await reading.count(1);
+      await reading.settled(100);
+      for (let n = 1; n < 30; n += 5) {
+        appendFileSync(path, lines(n, n + 5));
+        copyTruncate(path, compressed);
+      }
+      // Empty ones too.
+      copyTruncate(path, compressed);
+      appendFileSync(path, lines(31, 32));
+      await reading.count(32);
+      await reading.settled(100);
+      expect(reading.messages).to.deep.equal(numbered(0, 32));
+      expect(reading.lost).to.equal(0);
+      await reading.stop();
+    });
+  }
+
+  for (const stopped of [false, true]) {
+    it(`is read whole where it was empty at the last look${stopped ? " of the life before" : ""}, and filled and cut since`, async () => {
+      const path = `${temporary.make()}/auth.log`;
+      writeFileSync(path, lines(0, 2));
+      let reading = new Reading(createLogfileSource({ ...start(), paths: [path], pollMs: 100 }));
+      await reading.count(2);
+      await reading.settled(100);
+      appendFileSync(path, lines(2, 3));
+      copyTruncate(path);
+      await reading.count(3);
+      await reading.settled(100);
+      const before = [...reading.messages];
+      if (stopped) {
+        const position = await reading.stop();
+        reading = new Reading(createLogfileSource({ ...start({ position }), paths: [path], pollMs: 100 }));
+      }
+      appendFileSync(path, lines(3, 6));
+      copyTruncate(path);
+      appendFileSync(path, lines(6, 8));
+      await reading.count(stopped ? 5 : 8);
+      await reading.settled(100);
+      const seen = stopped ? [...before, ...reading.messages] : reading.messages;
+      expect(seen).to.deep.equal(numbered(0, 8));
+      expect(reading.lost).to.equal(0);
+      await reading.stop();
+    });
+  }
+
+  it("is read whole where it was cut twice while nobody read, the first time before it was begun", async () => {
+    const path = `${temporary.make()}/auth.log`;
+    writeFileSync(path, lines(0, 2));
+    const first = new Reading(createLogfileSource({ ...start(), paths: [path], pollMs: 100 }));
+    await first.count(2);
+    const position = await first.stop();
+    for (let n = 2; n < 8; n += 3) {
+      appendFileSync(path, lines(n, n + 3));
+      copyTruncate(path);
+    }
+    appendFileSync(path, lines(8, 9));
+    const second = new Reading(createLogfileSource({ ...start({ position }), paths: [path], pollMs: 100 }));
+    await second.count(7);
+    await second.settled(100);
+    expect(second.messages).to.deep.equal(numbered(2, 9));
+    expect(second.lost).to.equal(0);
+    await second.stop();
+  });
+
+  it("is read once where it is being copied while it is begun", async () => {
+    const path = `${temporary.make()}/auth.log`;
+    writeFileSync(path, lines(0, 2));
+    const reading = new Reading(createLogfileSource({ ...start(), paths: [path], pollMs: 200 }));
+    await reading.count(2);
+    appendFileSync(path, lines(2, 3));
+    copyTruncate(path);
+    await reading.count(3);
+    await reading.settled(200);
+    // The copy has a part of what the file still holds.
+    appendFileSync(path, lines(3, 9));
+    renameSync(`${path}.1`, `${path}.2`);
+    writeFileSync(`${path}.1`, lines(3, 5));
+    await reading.count(9);
+    appendFileSync(path, lines(9, 10));
+    copyFileSync(path, `${path}.1`);
+    truncateSync(path);
+    appendFileSync(path, lines(10, 11));
+    await reading.count(11);
+    await reading.settled(200);
+    expect(reading.messages).to.deep.equal(numbered(0, 11));
+    await reading.stop();
+  });
+
+  it("counts a loss where the copy ends within a line", async () => {
+    const path = `${temporary.make()}/auth.log`;
+    const options = start();
+    writeFileSync(path, lines(0, 2));
+    const reading = new Reading(createLogfileSource({ ...options, paths: [path], pollMs: 100 }));
+    await reading.count(2);
+    await reading.settled(100);
+    appendFileSync(path, lines(2, 4).slice(0, -10));
+    copyTruncate(path);
+    appendFileSync(path, lines(4, 5));
+    await reading.count(4);
+    await reading.settled(100);
+    expect(reading.messages).to.deep.equal([...numbered(0, 3), "line 4"]);
+    expect(options.warnings).to.deep.equal([`${path}: lines may be lost: it was truncated within a line`]);
+    expect(reading.lost).to.equal(1);
+    await reading.stop();
+  });
+
+  it("counts a loss where lines were written all the time: some may have gone between copy and cut", async () => {
+    const path = `${temporary.make()}/auth.log`;
+    const options = start();
+    writeFileSync(path, "");
+    const reading = new Reading(createLogfileSource({ ...options, paths: [path], pollMs: 100 }));
+    let n = 0;
+    const write = async (forMs: number): Promise<void> => {
+      for (const endMs = Date.now() + forMs; Date.now() < endMs; await delay(5)) appendFileSync(path, line(n++));
+    };
+    await write(500);
+    appendFileSync(path, line(n++));
+    copyFileSync(path, `${path}.1`);
+    const missing = n;
+    appendFileSync(path, line(n++));
+    truncateSync(path);
+    await write(500);
+    await reading.count(n - 1);
+    expect(reading.messages).to.deep.equal(numbered(0, n).toSpliced(missing, 1));
+    expect(options.warnings).to.deep.equal([
+      `${path}: lines may be lost: it was written while it was copied and truncated`,
+    ]);
+    expect(reading.lost).to.equal(1);
     await reading.stop();
   });
 

@@ -41,6 +41,7 @@ describe("a log file that logrotate rotates", () => {
       const options = { paths: [path], pollMs };
       const first = new Reading(createLogfileSource({ ...start(), ...options }));
       await first.count(2);
+      await first.settled(pollMs);
       appendFileSync(path, lines(2, 4));
       await rotate();
       appendFileSync(path, lines(4, 6));
