@@ -109,19 +109,42 @@ const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code
 
 const isSame = (a: FileIdentity, b: FileIdentity): boolean => a.device === b.device && a.inode === b.inode;
 
+/** A rotation renames one file after the other: what is where can be told when it is done. */
+export type Moving = "moving";
+
+const looksInARow = 10;
+
 /** The sibling that holds the position's content, opened where reading stopped. Of copies, none is the file itself. */
 export async function findPosition(
   path: string,
   position: FilePosition,
   options: { readonly copiesOnly?: boolean } = {},
-): Promise<LogReader | undefined> {
+): Promise<LogReader | Moving | undefined> {
+  let found: LogReader | Moving | undefined = "moving";
+  for (let looks = 0; looks < looksInARow && found === "moving"; looks++)
+    found = await lookForPosition(path, position, options.copiesOnly === true);
+  return found;
+}
+
+async function lookForPosition(
+  path: string,
+  position: FilePosition,
+  copiesOnly: boolean,
+): Promise<LogReader | Moving | undefined> {
+  const all = lookTwice(path);
+  if (all === undefined) return "moving";
   // A file of which nothing was read has no content to recognise it by.
-  const eligible = siblings(path).filter((sibling) =>
-    isSame(sibling, position) ? options.copiesOnly !== true : position.offset > 0,
+  const eligible = all.filter(
+    (sibling) => sibling.readable && (isSame(sibling, position) ? !copiesOnly : position.offset > 0),
   );
+  let moved = false;
   for (const sibling of eligible.toSorted((a, b) => Number(isSame(b, position)) - Number(isSame(a, position)))) {
     const reader = openSibling(sibling);
-    if (reader === undefined) continue;
+    if (reader === undefined || !isSame(reader, sibling)) {
+      reader?.close();
+      moved ||= hasMoved(sibling);
+      continue;
+    }
     try {
       if (await reader.resume(position.offset, position.hash)) return reader;
     } catch {
@@ -129,7 +152,13 @@ export async function findPosition(
     }
     reader.close();
   }
-  return undefined;
+  return moved ? "moving" : undefined;
+}
+
+/** False for one that may not be read. */
+function hasMoved(sibling: Sibling): boolean {
+  const now = statSync(sibling.path, { throwIfNoEntry: false });
+  return now === undefined || !isSame(sibling, { device: now.dev, inode: now.ino });
 }
 
 export interface Successor {
@@ -149,7 +178,7 @@ export async function successor(path: string, newest: LogReader): Promise<Succes
   const named = new HeldFile(path);
   let found: Successor | undefined;
   try {
-    for (let looks = 0; looks < 10 && found === undefined; looks++) found = await oldestAfter(path, newest, named);
+    found = await oldestAfterInPeace(path, newest, named);
   } finally {
     if (found?.reader !== named) named.close();
   }
@@ -161,15 +190,37 @@ export async function successor(path: string, newest: LogReader): Promise<Succes
  * yet: a file that was empty at each look may have been filled, copied and cut since. Opened at its start; undefined if
  * there is none, or the file has lost its name.
  */
-export async function overlooked(path: string, before: LogReader, named: HeldFile): Promise<Successor | undefined> {
+export async function overlooked(
+  path: string,
+  before: LogReader,
+  named: HeldFile,
+): Promise<Successor | Moving | undefined> {
   const stats = statSync(path, { throwIfNoEntry: false });
   if (stats === undefined || !isSame(named, { device: stats.dev, inode: stats.ino })) return undefined;
-  let found: Successor | undefined;
-  for (let looks = 0; looks < 10 && found === undefined; looks++) found = await oldestAfter(path, before, named);
-  if (found === undefined || found.reader === named) return undefined;
-  if (!isSame(found.reader, named) && !(await isCopyOf(found.reader, named))) return found;
+  const found = await oldestAfterInPeace(path, before, named);
+  if (found === undefined) return "moving";
+  if (found.reader === named) return undefined;
+  if (isSame(found.reader, named)) {
+    found.reader.close();
+    return undefined;
+  }
+  if (!(await isCopyOf(found.reader, named))) return found;
+  // An empty one may be one that is being begun; but not if the next is there.
+  const next = await oldestAfterInPeace(path, found.reader, named);
+  if (next !== undefined && next.reader !== named) {
+    next.reader.close();
+    return found;
+  }
   found.reader.close();
-  return undefined;
+  return next === undefined ? "moving" : undefined;
+}
+
+/** Undefined while the names move too fast. */
+async function oldestAfterInPeace(path: string, newest: LogReader, named: HeldFile): Promise<Successor | undefined> {
+  let found: Successor | undefined;
+  for (let looks = 0; looks < looksInARow && found === undefined; looks++)
+    found = await oldestAfter(path, newest, named);
+  return found;
 }
 
 /** Of what the file holds now: it is being copied, and was not cut yet. Leaves the reader at its start. */
@@ -197,8 +248,7 @@ async function oldestAfter(path: string, newest: LogReader, named: HeldFile): Pr
     const reader = sibling.readable ? openSibling(sibling) : undefined;
     if (reader !== undefined && isSame(reader, sibling)) return { reader, losses };
     reader?.close();
-    const now = statSync(sibling.path, { throwIfNoEntry: false });
-    if (now === undefined || !isSame(sibling, { device: now.dev, inode: now.ino })) return undefined;
+    if (hasMoved(sibling)) return undefined;
     losses.push(`cannot read ${sibling.path}`);
   }
   return { reader: named, losses };

@@ -207,7 +207,7 @@ class Follower {
     const before = (this.#waiting.at(-2) ?? this.#held.at(-1))?.reader;
     if (before === undefined || !(last instanceof HeldFile)) return false;
     const copy = await overlooked(this.path, before, last);
-    if (copy === undefined) return false;
+    if (copy === undefined || copy === "moving") return false;
     this.#waiting.splice(-1, 0, copy);
     return true;
   }
@@ -269,6 +269,7 @@ class Follower {
     let before: Held | undefined;
     for (const position of this.#unplaced.slice(0, -1)) {
       const found = await findPosition(this.path, position);
+      if (found === "moving") return this.close();
       before = found && this.#hold(found, position.skipping);
       this.#unplaced = this.#unplaced.slice(1);
     }
@@ -283,6 +284,7 @@ class Follower {
       return;
     }
     const found = await findPosition(this.path, last);
+    if (found === "moving") return this.close();
     this.#unplaced = [];
     if (found === undefined) {
       file.restart();
@@ -355,7 +357,9 @@ class Follower {
       let block: Buffer | undefined;
       try {
         if (held.reader.rewritten()) {
-          yield await this.#rewritten(held);
+          const piece = await this.#rewritten(held);
+          if (piece === undefined) return;
+          yield piece;
           if (this.#held.includes(held)) continue;
           return;
         }
@@ -405,14 +409,15 @@ class Follower {
     return { records, lost };
   }
 
-  /** Whether a copy comes before the file of which this is the first block; then it waits for its turn again. */
+  /** Whether a copy comes before the file of which this is the first block, or may; then it waits for its turn again. */
   async #isOverlooked(held: Held, after: Held): Promise<boolean> {
     const { reader } = held;
     if (held !== this.#held.at(-1) || !(reader instanceof HeldFile)) return false;
     const copy = await overlooked(this.path, after.reader, reader);
     if (copy === undefined) return false;
-    this.#held.pop();
     reader.restart();
+    if (copy === "moving") return true;
+    this.#held.pop();
     this.#waiting.unshift(copy, { reader, losses: [] });
     return true;
   }
@@ -426,17 +431,19 @@ class Follower {
     return this.#release(after, after.copy.growing ? "it was written while it was copied and truncated" : undefined);
   }
 
-  async #rewritten(held: Held): Promise<Piece> {
+  /** Undefined while names move: the next look will find it. */
+  async #rewritten(held: Held): Promise<Piece | undefined> {
     if (held.copy !== undefined) return this.#copiedOver(held);
     if (held !== this.#held.at(-1)) return this.#release(held, "a rotated file was overwritten");
     return this.#truncated(held);
   }
 
   /** copytruncate leaves a copy, which holds what was written between our last look and the cut. */
-  async #truncated(held: Held): Promise<Piece> {
+  async #truncated(held: Held): Promise<Piece | undefined> {
     const { lines, skipping } = held;
     const growing = held.grewInPass >= this.#passes - 1;
     const copy = await findPosition(this.path, positionOf(held.reader), { copiesOnly: true });
+    if (copy === "moving") return undefined;
     const file = held.reader as HeldFile;
     file.restart();
     held.skipping = false;

@@ -69,9 +69,11 @@ export class Log {
     return old;
   }
 
-  copyTruncate(): void {
+  /** `between`: lines that are written when the copy is made, and gone with the cut. */
+  copyTruncate(between = 0): void {
     this.#shift();
     copyFileSync(this.path, `${this.path}.1`);
+    if (between > 0) this.write(between);
     truncateSync(this.path);
   }
 
@@ -126,6 +128,7 @@ export const disturbances: Readonly<Record<string, () => Disturb>> = {
       await log.compress();
     }),
   "copied and truncated": () => everyMs(1_000, (log) => log.copyTruncate()),
+  "copied and truncated, five lines written between": () => everyMs(1_000, (log) => log.copyTruncate(5)),
   "clock stepped back a day": () => {
     let stepped = false;
     return (log, elapsedMs) => {

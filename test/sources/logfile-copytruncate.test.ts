@@ -2,10 +2,12 @@
  * copytruncate: what the copies hold is read, in order and once, however often the file was cut since the last look;
  * what went between copy and cut is told.
  */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { appendFileSync, copyFileSync, existsSync, renameSync, truncateSync, writeFileSync } from "node:fs";
+import { text } from "node:stream/consumers";
 import { setTimeout as delay } from "node:timers/promises";
 import { expect } from "chai";
+import type { Position } from "../../src/model/source.ts";
 import { createLogfileSource } from "../../src/sources/logfile.ts";
 import { folders, line, lines, numbered, pollMs, Reading, start } from "./reading.ts";
 
@@ -18,6 +20,35 @@ function copyTruncate(path: string, compressed = false): void {
   truncateSync(path);
   if (compressed) execFileSync("gzip", [`${path}.1`]);
 }
+
+/** A process of its own, so that it is cut at any moment, but never between a copy and its cut. Prints how many lines it wrote. */
+const cuttingWriter = `
+const { appendFileSync, copyFileSync, existsSync, readFileSync, renameSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } = require("node:fs");
+const { gzipSync } = require("node:zlib");
+const [, path] = process.argv;
+const line = (n) => "2026-11-22T13:28:59.000000+00:00 host sshd[1]: line " + n + "\\n";
+let n = 1;
+let rotations = 0;
+const endMs = Date.now() + 4000;
+while (Date.now() < endMs) {
+  for (let some = Math.random() * 30 - 5; some > 0; some--) appendFileSync(path, line(n++));
+  for (let k = rotations++; k >= 1; k--)
+    for (const end of ["", ".gz"])
+      if (existsSync(path + "." + k + end)) renameSync(path + "." + k + end, path + "." + (k + 1) + end);
+  copyFileSync(path, path + ".1");
+  truncateSync(path);
+  const old = path + (Math.random() < 0.5 ? ".1" : ".2");
+  if (existsSync(old) && Math.random() < 0.5) {
+    const { atimeMs, mtimeMs } = statSync(old);
+    writeFileSync(old + ".gz", gzipSync(readFileSync(old)));
+    utimesSync(old + ".gz", atimeMs / 1000, mtimeMs / 1000);
+    rmSync(old);
+  }
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Math.random() * 12);
+}
+appendFileSync(path, line("end"));
+console.log(n);
+`;
 
 describe("a log file that is copied and truncated", () => {
   const temporary = folders();
@@ -162,6 +193,39 @@ describe("a log file that is copied and truncated", () => {
     await reading.settled(200);
     expect(reading.messages).to.deep.equal(numbered(0, 11));
     await reading.stop();
+  });
+
+  it("is read whole and once beside a writer that cuts it all the time", async function () {
+    this.timeout(40_000);
+    const path = `${temporary.make()}/auth.log`;
+    writeFileSync(path, line(0));
+    const args = ["-e", cuttingWriter, path];
+    const writer = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+    const written = text(writer.stdout).then(Number);
+    const seen: string[] = [];
+    const options = start();
+    let lost = 0;
+    let position: Position | undefined;
+    while (seen.at(-1) !== "line end") {
+      // Each life ends after some batches, as a kill would end it: at a position of its own.
+      const source = createLogfileSource({ ...options, position, paths: [path], pollMs: 5 });
+      const lasts = 10 + Math.random() * 200;
+      let batches = 0;
+      for await (const batch of source.batches(AbortSignal.timeout(35_000))) {
+        seen.push(...batch.records.map(({ message }) => message));
+        lost += batch.lost;
+        position = JSON.parse(JSON.stringify(batch.position)) as Position;
+        if (seen.at(-1) === "line end" || batches++ > lasts) break;
+        if (Math.random() < 0.1) await delay(Math.random() * 40);
+      }
+    }
+    const numbers = seen.slice(0, -1).map((message) => Number(message.slice("line ".length)));
+    expect(numbers).to.deep.equal(numbers.toSorted((a, b) => a - b));
+    expect(new Set(numbers).size).to.equal(numbers.length);
+    const missing = (await written) - numbers.length;
+    // A file that is renamed, compressed and deleted within the milliseconds of a start may be gone; then that is told.
+    expect(missing).to.be.below((await written) / 10);
+    if (missing > 0) expect(lost).to.be.above(0);
   });
 
   it("counts a loss where the copy ends within a line", async () => {
