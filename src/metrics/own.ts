@@ -26,7 +26,7 @@ export const ownMetrics = [
   },
   {
     name: "sshreset_source_lost_records_total",
-    help: "Records that are known to be lost: overwritten, vacuumed, rotated away, cut, or said to be lost by the log itself. A lower bound.",
+    help: "Records that are known to be lost: overwritten, vacuumed, rotated away, cut, or said to be lost by the log itself. A lower bound; but a log that is truncated while it grows counts 1 each time, since nobody sees whether lines went with it.",
     type: "counter",
     ...bySource,
   },
