@@ -6,6 +6,7 @@ import type { Config } from "../config/options.ts";
 import type { SourceName } from "../model/record.ts";
 import type { Position, Source, SourceStart } from "../model/source.ts";
 import { idents } from "../parsers/index.ts";
+import { SshdBytes } from "../parsers/sshd-bytes.ts";
 import { createFlowLogSource } from "../sources/flow-log.ts";
 import { createHaproxySource } from "../sources/haproxy.ts";
 import { NotRegularFile } from "../sources/held-file.ts";
@@ -117,6 +118,8 @@ export function openSources({ selection, names }: SourcePlan, needs: SourceNeeds
       ...start("logfile", identsOfKinds(idents, kinds)),
       paths: logfile.map(({ path }) => path),
       identsByPath: Object.fromEntries(logfile.map((file) => [file.path, identsOfKinds(idents, file.kinds)])),
+      // Evidence lines are quoted: then all records need their text.
+      ...(!config["web.show-evidence"] && { reader: new SshdBytes() }),
     };
     sources.push(regularFiles("--source.logfile", () => createLogfileSource(options)));
   }

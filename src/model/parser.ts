@@ -1,4 +1,5 @@
 /** What a parser is: records of some identifiers to events, pure. */
+import type { Block } from "./bytes.ts";
 import type { Event } from "./event.ts";
 import type { LogRecord } from "./record.ts";
 
@@ -17,4 +18,17 @@ export interface Parser {
   /** Identifiers it reads (`sshd`, `sshd-session`, `systemd`, `kernel`, trace event names). */
   readonly idents: readonly string[];
   readonly patterns: readonly Pattern[];
+}
+
+/** Reads messages straight from the bytes of a line, where they are of the commonest forms. */
+export interface ByteReader {
+  /** Whose messages it reads. */
+  readonly idents: readonly string[];
+  /**
+   * What the message at `start` means, and nothing but what the patterns say; undefined leaves it to them. A line feed has to
+   * follow somewhere. Sets `lineEnd` where it gives an event.
+   */
+  read(block: Block, start: number): Event | undefined;
+  /** Where the line feed of the message read last stands. */
+  readonly lineEnd: number;
 }

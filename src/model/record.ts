@@ -2,6 +2,8 @@
  * A record: one log line or kernel event, as a source hands it over. What it means is the parsers' business.
  */
 
+import type { Event } from "./event.ts";
+
 /** Where records come from. Also the `source` label, so a closed set. */
 export const sourceNames = ["journal", "logfile", "kmsg", "tcp_trace", "flow_log", "haproxy"] as const;
 export type SourceName = (typeof sourceNames)[number];
@@ -18,6 +20,8 @@ export interface LogRecord {
   readonly message: string;
   /** How many times it was said: 1, or N for syslog's `message repeated N times`. */
   readonly count: number;
+  /** What it means, where the source was given a `ByteReader` and that knew it: `message` is then empty. */
+  readonly event?: Event;
   /** Only from the journal: what journald itself vouches for, and the fields of unit messages. */
   readonly journal?: JournalFields;
 }

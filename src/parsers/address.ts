@@ -24,7 +24,7 @@ const nobodyKnown: Peer = {};
  * cut, or the end that a trimming syslog daemon leaves, right behind a forged `A port P`. That needs more than
  * 330 characters; honest messages are shorter.
  */
-const longestHonestTail = 320;
+export const longestHonestTail = 320;
 
 /** The canonical text of an address: IPv4, IPv4-mapped as IPv4, IPv6 in lower case without zone; undefined for anything else. */
 export function canonicalAddress(text: string): string | undefined {

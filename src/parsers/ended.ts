@@ -12,12 +12,27 @@ export interface End {
 
 /** Field by field: this is the hottest object, and spreading optional parts costs more than all the parsing. */
 export function ended({ outcome, detail, phase, subjectPid }: End, { address, port }: Peer): SshdEnded {
+  if (address !== undefined && port !== undefined && subjectPid === undefined)
+    return endedAt(outcome, detail, phase, address, port);
   const event: { -readonly [K in keyof SshdEnded]: SshdEnded[K] } = { kind: "sshd.ended", outcome, detail };
   if (phase !== undefined) event.phase = phase;
   if (address !== undefined) event.address = address;
   if (port !== undefined) event.port = port;
   if (subjectPid !== undefined) event.subjectPid = subjectPid;
   return event;
+}
+
+/** Of a whole peer: most of them, and so always in one of two shapes. */
+export function endedAt(
+  outcome: Outcome,
+  detail: EndDetail,
+  phase: Phase | undefined,
+  address: string,
+  port: number,
+): SshdEnded {
+  return phase === undefined
+    ? { kind: "sshd.ended", outcome, detail, address, port }
+    : { kind: "sshd.ended", outcome, detail, phase, address, port };
 }
 
 /**

@@ -77,6 +77,7 @@ function byFirstCharacter(ident: string): readonly (readonly WordedPattern[])[] 
 
 /** What a record means. Undefined: no pattern knows it, or `isTrusted` says that it is not who it claims to be. */
 export function parse(record: LogRecord): Event | undefined {
+  if (record.event !== undefined) return record.event;
   const byCode = dispatch.get(record.ident);
   if (byCode === undefined || !isTrusted(record)) return undefined;
   const event = firstMatch(byCode, record, record.message) ?? secondLook(byCode, record);

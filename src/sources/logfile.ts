@@ -7,6 +7,7 @@
 import { accessSync, constants, type Stats, statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay, setImmediate as nextTurn } from "node:timers/promises";
+import type { ByteReader } from "../model/parser.ts";
 import type { LogRecord } from "../model/record.ts";
 import type { Batch, Position, Source, SourceStart, SourceStatus } from "../model/source.ts";
 import { type FilePosition, GzipFile, HeldFile, hashOf, type LogReader, NotRegularFile } from "./held-file.ts";
@@ -17,6 +18,8 @@ export interface LogfileOptions extends SourceStart {
   readonly paths: readonly string[];
   /** Identifiers of single files, where they differ from `idents`. */
   readonly identsByPath?: Readonly<Record<string, readonly string[]>>;
+  /** Reads the commonest messages from their bytes, where nobody wants the records' text. */
+  readonly reader?: ByteReader;
   readonly pollMs?: number;
   readonly nowMs?: () => number;
 }
@@ -491,10 +494,14 @@ class Follower {
     return loss === undefined ? nothing : this.#lose(loss);
   }
 
-  #hold(reader: LogReader, skipping = false, lines = new SyslogLines(this.#idents, this.#nowMs)): Held {
+  #hold(reader: LogReader, skipping = false, lines = this.#newLines()): Held {
     const held: Held = { reader, lines, skipping, lastGrowthMs: this.#nowMs(), grewInPass: Number.NEGATIVE_INFINITY };
     this.#held.push(held);
     return held;
+  }
+
+  #newLines(): SyslogLines {
+    return new SyslogLines(this.#idents, this.#nowMs, this.#options.reader);
   }
 
   /** Reads the line before the offset again, uncounted: a `last message repeated` may follow it. */

@@ -6,6 +6,8 @@
  * Sources: RFC 3164, RFC 5424, rsyslogd(8), syslogd(8) of busybox and FreeBSD, journalctl(1).
  */
 import { isAscii } from "node:buffer";
+import { after, type Block, blockOf, isDigit, Literal } from "../model/bytes.ts";
+import type { ByteReader } from "../model/parser.ts";
 import type { LogRecord } from "../model/record.ts";
 
 /** A message is cut here: LogRecord's promise. */
@@ -15,6 +17,8 @@ export const lineBytes = 64 * 1024;
 /** More repeats than any syslogd folds into one line: the number is read from a log, so it has a limit. */
 const repeatsLimit = 100_000;
 const dayMs = 86_400_000;
+/** Of a header's beginning up to the seconds, and of its end behind them, kept to know the next line's by. */
+const headerBytes = 64;
 
 const NUL = 0;
 const LF = 10;
@@ -44,8 +48,11 @@ const lastMessageRepeated = /^(?:--- )?last message repeated (\d{1,9}) times?(?:
 
 interface Wanted {
   readonly ident: string;
-  readonly bytes: Buffer;
+  readonly bytes: Uint8Array;
 }
+
+/** As `ByteReader`, for whoever wants all messages as text. */
+const readsNothing: ByteReader = { idents: [], read: () => undefined, lineEnd: -1 };
 
 /** Reads one file's lines, in order: `last message repeated` speaks of the line before. */
 export class SyslogLines {
@@ -62,50 +69,154 @@ export class SyslogLines {
   #zoneStart = -1;
   #timeEnd = -1;
   // The minute (with its zone or year) of the line before, as bytes.
-  readonly #cachedPrefix = Buffer.alloc(32);
+  readonly #cachedPrefix = new Uint8Array(32);
   #cachedPrefixLength = -1;
-  readonly #cachedZone = Buffer.alloc(8);
+  readonly #cachedZone = new Uint8Array(8);
   #cachedZoneLength = -1;
   #cachedMinuteMs = Number.NaN;
+  // The header before the identifier of a line before, less its seconds: nearly all lines have the same.
+  readonly #head = new Literal(headerBytes);
+  readonly #tail = new Literal(headerBytes);
+  #headerMs = 0;
+  #hostStart = 0;
+  #block: Block | undefined;
+  readonly #reader: ByteReader;
+  readonly #read: { readonly ident: string; readonly literal: Literal }[] = [];
+  #ascii: boolean | undefined;
 
-  constructor(idents: readonly string[], nowMs: () => number = Date.now) {
+  constructor(idents: readonly string[], nowMs: () => number = Date.now, reader: ByteReader = readsNothing) {
     this.#nowMs = nowMs;
+    this.#reader = reader;
     for (const ident of idents) {
-      const bytes = Buffer.from(ident);
+      const bytes = Uint8Array.from(Buffer.from(ident));
       const [first] = bytes;
       if (first !== undefined) this.#wanted[first] = [...(this.#wanted[first] ?? []), { ident, bytes }];
+      if (reader.idents.includes(ident)) this.#read.push({ ident, literal: Literal.of(ident) });
     }
   }
 
   /** Appends the wanted records of all complete lines; returns the bytes they took, which is where the next line starts. */
   read(bytes: Buffer, records: LogRecord[]): number {
-    const ascii = isAscii(bytes);
+    const block = blockOf(bytes);
+    this.#block = block;
+    this.#ascii = undefined;
+    const end = bytes.lastIndexOf(LF);
     let start = 0;
-    for (;;) {
-      const newline = bytes.indexOf(LF, start);
-      if (newline === -1) return start;
-      this.#add(bytes, start, newline, ascii, records);
+    while (start <= end) {
+      let newline = this.#quick(block, start, records);
+      if (newline === -1) {
+        newline = bytes.indexOf(LF, start);
+        this.#add(bytes, start, newline, records);
+      }
       start = newline + 1;
     }
+    return start;
   }
 
   /** The same for one line without its end, as the last one of a file that nobody writes any more. */
   readLine(bytes: Buffer, records: LogRecord[]): void {
-    this.#add(bytes, 0, bytes.length, isAscii(bytes), records);
+    this.#ascii = undefined;
+    this.#add(bytes, 0, bytes.length, records);
   }
 
-  #add(bytes: Buffer, start: number, lineEnd: number, ascii: boolean, records: LogRecord[]): void {
+  /**
+   * A line with the header of a line before that is another program's, or a message that the reader knows: where it ends, or
+   * -1 for a line to be read step by step. Nine of ten lines end here, for a fourth of what the steps cost.
+   */
+  #quick(block: Block, start: number, records: LogRecord[]): number {
+    const { bytes } = block;
+    const seconds = after(block, start, this.#head);
+    if (seconds === -1) return -1;
+    const tens = (bytes[seconds] as number) - ZERO;
+    const ones = (bytes[seconds + 1] as number) - ZERO;
+    if (!(tens >= 0 && tens <= 6 && ones >= 0 && ones <= 9)) return -1;
+    let ms = (tens * 10 + ones) * 1000;
+    let zone = seconds + 2;
+    if (bytes[zone] === DOT) {
+      zone++;
+      for (let unit = 100; isDigit(bytes[zone]); zone++, unit /= 10) {
+        if (unit >= 1) ms += ((bytes[zone] as number) - ZERO) * unit;
+      }
+    }
+    const ident = after(block, zone, this.#tail);
+    if (ident === -1) return -1;
+    const message = this.#quickIdent(block, ident);
+    if (message === -1) return this.#quickSkip(bytes, ident);
+    const event = this.#reader.read(block, message);
+    if (event === undefined || this.#reader.lineEnd - start > messageBytes) return -1;
+    const timeMs = this.#headerMs + ms;
+    const record: LogRecord = {
+      source: "logfile",
+      timeMs,
+      ident: this.#ident,
+      pid: this.#pid,
+      message: "",
+      count: 1,
+      event,
+    };
+    records.push(record);
+    this.#previous = record;
+    return this.#reader.lineEnd;
+  }
+
+  /** The offset of the message behind `sshd[1]: ` of whom the reader reads, or -1. */
+  #quickIdent(block: Block, at: number): number {
+    const { bytes } = block;
+    if (this.#wanted[bytes[at] as number] === undefined) return -1;
+    for (const { ident, literal } of this.#read) {
+      const open = after(block, at, literal);
+      if (open === -1 || bytes[open] !== OPEN) continue;
+      let pid = 0;
+      let end = open + 1;
+      while (isDigit(bytes[end])) pid = pid * 10 + ((bytes[end++] as number) - ZERO);
+      const digits = end - open - 1;
+      if (digits < 1 || digits > 10) return -1;
+      if (bytes[end] !== CLOSE || bytes[end + 1] !== COLON || bytes[end + 2] !== SPACE) return -1;
+      this.#ident = ident;
+      this.#pid = pid;
+      return end + 3;
+    }
+    return -1;
+  }
+
+  /** The end of a line whose first word behind the header makes it another program's; -1 where more has to be looked at. */
+  #quickSkip(bytes: Buffer, word: number): number {
+    const first = bytes[word] as number;
+    let end = word;
+    // Nothing that starts in upper case may stand before an identifier, but the host's name again.
+    if (first < 65 || first > 90 || first === this.#hostStart || this.#wanted[first] !== undefined) {
+      while (bytes[end] !== SPACE && bytes[end] !== LF) end++;
+      if (bytes[end] === LF || bytes[end - 1] !== COLON || bytes[end - 2] === COLON) return -1;
+      if (this.#skipIdent(bytes, word, end + 1) !== -1) return -1;
+    }
+    const newline = bytes.indexOf(LF, end);
+    if (newline - word > messageBytes) return -1;
+    this.#previous = undefined;
+    return newline;
+  }
+
+  /** `start`: of the line; `host` and `ident`: of the words behind the time. */
+  #rememberHeader(bytes: Buffer, start: number, host: number, ident: number): void {
+    this.#timeMs(bytes);
+    const block = this.#block?.bytes === bytes ? this.#block : blockOf(bytes);
+    this.#head.set(block, start, Number.isNaN(this.#cachedMinuteMs) ? start : this.#secondsStart);
+    this.#tail.set(block, this.#zoneStart, ident);
+    this.#headerMs = this.#cachedMinuteMs;
+    this.#hostStart = bytes[host] as number;
+  }
+
+  #add(bytes: Buffer, start: number, lineEnd: number, records: LogRecord[]): void {
     let end = lineEnd;
     if (end - start > lineBytes) {
       this.cutLines++;
       end = start + lineBytes;
     } else if (end > start && bytes[end - 1] === CR) end--;
-    const record = this.#line(bytes, start, end, ascii);
+    const record = this.#line(bytes, start, end);
     if (record !== undefined) records.push(record);
     this.#previous = record;
   }
 
-  #line(bytes: Buffer, start: number, end: number, ascii: boolean): LogRecord | undefined {
+  #line(bytes: Buffer, start: number, end: number): LogRecord | undefined {
     let at = start;
     // A writer without O_APPEND leaves a hole of NULs where copytruncate cut the file.
     while (bytes[at] === NUL && at < end) at++;
@@ -114,7 +225,7 @@ export class SyslogLines {
       at++;
       while (isDigit(bytes[at])) at++;
       if (bytes[at++] !== GREATER) return undefined;
-      if (bytes[at] === ONE && bytes[at + 1] === SPACE) return this.#rfc5424(bytes, at + 2, end, ascii);
+      if (bytes[at] === ONE && bytes[at + 1] === SPACE) return this.#rfc5424(bytes, at + 2, end);
     }
     let afterTime = this.#skipTime(bytes, at, end);
     if (afterTime === -1) {
@@ -130,7 +241,7 @@ export class SyslogLines {
     let previousEnd = -1;
     for (let token = 0; token < 4 && tokenStart < end; token++) {
       const message = this.#skipIdent(bytes, tokenStart, end);
-      if (message !== -1) return this.#record(bytes, message, end, ascii);
+      if (message !== -1) return this.#record(bytes, message, end);
       const tokenEnd = skipWord(bytes, tokenStart, end);
       const first = bytes[tokenStart];
       if (first === 108 /* l */ || first === DASH) {
@@ -152,6 +263,7 @@ export class SyslogLines {
       previousStart = tokenStart;
       previousEnd = tokenEnd;
       tokenStart = skipSpaces(bytes, tokenEnd);
+      if (token === 0) this.#rememberHeader(bytes, start, previousStart, tokenStart);
     }
     return undefined;
   }
@@ -256,7 +368,7 @@ export class SyslogLines {
   }
 
   /** `TIME HOST APP PROCID MSGID SD MSG`, after `<PRI>1 `. */
-  #rfc5424(bytes: Buffer, start: number, end: number, ascii: boolean): LogRecord | undefined {
+  #rfc5424(bytes: Buffer, start: number, end: number): LogRecord | undefined {
     const timed = this.#skipTime(bytes, start, end);
     if (timed === -1) {
       if (bytes[start] !== DASH || bytes[start + 1] !== SPACE) return undefined;
@@ -292,14 +404,15 @@ export class SyslogLines {
     if (bytes[at] === 0xef && bytes[at + 1] === 0xbb && bytes[at + 2] === 0xbf) at += 3;
     this.#ident = wanted.ident;
     this.#pid = Number.isSafeInteger(pid) && pid > 0 ? pid : 0;
-    return this.#record(bytes, Math.min(at, end), end, ascii);
+    return this.#record(bytes, Math.min(at, end), end);
   }
 
-  #record(bytes: Buffer, messageStart: number, end: number, ascii: boolean): LogRecord {
+  #record(bytes: Buffer, messageStart: number, end: number): LogRecord {
     const ident = this.#ident;
     const start = ident === "kernel" ? skipKernelTime(bytes, messageStart, end) : messageStart;
     const stop = Math.min(end, start + messageBytes);
-    let message = ascii ? bytes.toString("latin1", start, stop) : bytes.toString("utf8", start, stop);
+    this.#ascii ??= isAscii(bytes);
+    let message = this.#ascii ? bytes.toString("latin1", start, stop) : bytes.toString("utf8", start, stop);
     let count = 1;
     if (bytes[start] === OPEN) message = message.replace(solarisMessageId, "");
     else if (bytes[start] === 109 /* m */) {
@@ -397,10 +510,6 @@ function skipKernelTime(bytes: Buffer, start: number, end: number): number {
   return Math.min(at, end);
 }
 
-function isDigit(byte: number | undefined): boolean {
-  return byte !== undefined && byte >= ZERO && byte <= 57;
-}
-
 function skipSpaces(bytes: Buffer, start: number): number {
   let at = start;
   while (bytes[at] === SPACE) at++;
@@ -413,7 +522,7 @@ function skipWord(bytes: Buffer, start: number, end: number): number {
   return at;
 }
 
-function skipBytes(bytes: Buffer, start: number, expected: Buffer, length = expected.length): number {
+function skipBytes(bytes: Buffer, start: number, expected: Uint8Array, length = expected.length): number {
   for (let at = 0; at < length; at++) if (bytes[start + at] !== expected[at]) return -1;
   return start + length;
 }
