@@ -15,17 +15,39 @@ export function cpuSeconds(pid: number): number {
   return childrenOf(pid).reduce((sum, child) => sum + cpuSeconds(child), own);
 }
 
-/** Peak and present resident memory of the process and its living children, in MB; `own`: present, without children. */
-export function memoryMb(pid: number): { readonly peak: number; readonly now: number; readonly own: number } {
+export interface Memory {
+  /** Peak and present resident memory of the process and its living children. */
+  readonly peak: number;
+  readonly now: number;
+  /** Peak and present resident memory of the process alone. */
+  readonly ownPeak: number;
+  readonly own: number;
+  /** Of the children: what is theirs alone, and the files that they map, which are the page cache's. */
+  readonly childrensOwn: number;
+  readonly childrensMaps: number;
+}
+
+/** In MB. */
+export function memoryMb(pid: number): Memory {
+  const own = statusMb(pid);
+  const children = childrenOf(pid).map((child) => ({ ...memoryMb(child), ...statusMb(child) }));
+  const sum = (of: (child: (typeof children)[number]) => number): number =>
+    children.reduce((total, child) => total + of(child), 0);
+  return {
+    peak: own.ownPeak + sum((child) => child.peak),
+    now: own.own + sum((child) => child.now),
+    ownPeak: own.ownPeak,
+    own: own.own,
+    childrensOwn: sum((child) => child.anonymous + child.childrensOwn),
+    childrensMaps: sum((child) => child.maps + child.childrensMaps),
+  };
+}
+
+function statusMb(pid: number): { ownPeak: number; own: number; anonymous: number; maps: number } {
   const status = readOrEmpty(`/proc/${pid}/status`);
   const field = (name: string): number =>
     Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1] ?? 0) / 1000;
-  const children = childrenOf(pid).map(memoryMb);
-  return {
-    peak: children.reduce((sum, { peak }) => sum + peak, field("VmHWM")),
-    now: children.reduce((sum, { now }) => sum + now, field("VmRSS")),
-    own: field("VmRSS"),
-  };
+  return { ownPeak: field("VmHWM"), own: field("VmRSS"), anonymous: field("RssAnon"), maps: field("RssFile") };
 }
 
 export function openDescriptors(pid: number): number {

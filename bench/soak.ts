@@ -140,7 +140,7 @@ export async function soak(
       const cpu = cpuSeconds(pid);
       const sample = {
         minute: Math.round((nowMs - startMs) / 60_000),
-        rssMb: memoryMb(pid).now,
+        rssMb: memoryMb(pid).own,
         descriptors: openDescriptors(pid),
         cpuPercent: ((cpu - cpuBefore) / ((nowMs - sampledMs) / 1000)) * 100,
         scrapeP99Ms: percentile(scrapes, 0.99),
