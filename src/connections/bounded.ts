@@ -32,8 +32,9 @@ export class Recent<K extends string | number, V> {
   }
 
   delete(key: K): void {
-    this.#young.delete(key);
-    this.#old.delete(key);
+    // To look first is cheaper: most are in neither.
+    if (this.#young.has(key)) this.#young.delete(key);
+    if (this.#old.has(key)) this.#old.delete(key);
   }
 
   turn(): void {

@@ -65,7 +65,7 @@ const evictedAtSweep = 10_000;
 /** A late log's ends are told as it is read on, from a budget that grows with each of its records. */
 const mostToldAtRecord = 500;
 const toldForRecord = 5;
-/** How many held ends are looked at for a partner that has no port or no address. */
+/** How many held ends are looked at for one that a line without port, address or known process belongs to. */
 const partnerScan = 256;
 
 function* placesOf(connections: Iterable<Connection>): Generator<number> {
@@ -201,8 +201,8 @@ export class Connections {
 
   #tellDue(nowMs: number): void {
     let told = 0;
-    for (const ending of this.#ending) {
-      if (ending.deadlineMs > nowMs) continue;
+    for (let ending = this.#ending.first; ending !== undefined; ending = ending.after) {
+      if (ending.queue === undefined || ending.deadlineMs > nowMs) continue;
       if (++told > toldAtTick) return;
       this.#tell(this.#settled(ending.connection));
     }
@@ -219,8 +219,9 @@ export class Connections {
   /** The log has moved on: no more lines come for ends long before. */
   #tellBefore(logMs: number): void {
     if (logMs - this.#turnedLogMs >= turnMs) this.#turn(this.#nowMs, logMs);
-    for (const ending of this.#ending) {
-      if ((!ending.logged && !ending.sessionClosed) || logMs - ending.timeMs <= sameEndMs) continue;
+    for (let ending = this.#ending.first; ending !== undefined; ending = ending.after) {
+      if (ending.queue === undefined || !(ending.logged || ending.sessionClosed) || logMs - ending.timeMs <= sameEndMs)
+        continue;
       // The next record goes on.
       if (this.#budget === 0) return;
       this.#budget--;
@@ -482,11 +483,7 @@ export class Connections {
     }
     if (this.#endedBefore(record.pid, record)) return;
     // A session from before the start. Its own line, if it had one, came just before from the child's pid.
-    let latest: Ending | undefined;
-    for (const ending of this.#ending) {
-      const postauth = !ending.connection.phase && (!ending.phase || ending.phase === "session");
-      if (postauth && !ending.sessionClosed && near(ending.timeMs, record.timeMs)) latest = ending;
-    }
+    const latest = this.#latestUntoldSession(record);
     if (latest) {
       latest.sessionClosed = true;
       if (record.pid !== 0) this.#endedPids.set(record.pid, record.timeMs);
@@ -497,9 +494,21 @@ export class Connections {
     this.#startEnding(unseen, record).sessionClosed = true;
   }
 
+  #latestUntoldSession({ timeMs }: LogRecord): Ending | undefined {
+    let ending = this.#ending.last;
+    for (let scanned = 0; ending !== undefined && scanned < partnerScan; scanned++) {
+      const postauth = !ending.connection.phase && (!ending.phase || ending.phase === "session");
+      if (postauth && !ending.sessionClosed && near(ending.timeMs, timeMs)) return ending;
+      ending = ending.before;
+    }
+    return undefined;
+  }
+
   /** Up to 7.6 the child's timeout and write errors have no address, and its pid is linked only at VERBOSE. */
   #adoptNameless(connection: Connection, record: LogRecord): Ending | undefined {
+    let scanned = 0;
     for (const other of this.#portless) {
+      if (++scanned > partnerScan) break;
       const ending = other.ending;
       if (!ending || other.address !== undefined || other.phase) continue;
       if ((ending.phase && ending.phase !== "session") || !near(ending.timeMs, record.timeMs)) continue;
@@ -561,16 +570,14 @@ export class Connections {
     const portless = connection.port === 0;
     let scanned = 0;
     for (const other of portless ? this.#endingConnections() : this.#portless) {
+      if (++scanned > partnerScan) break;
       if ((other.port === 0) === portless) continue;
       const [line, reset] = portless ? [connection, other] : [other, connection];
-      if (isUntoldReset(reset) && near(line.ending?.timeMs ?? 0, reset.ending?.timeMs ?? 0)) {
-        const same = line.address === reset.address;
-        if (same || (windowOver && isNamelessReset(line) && reset.ending?.received)) {
-          this.#merge(line, reset);
-          return reset;
-        }
+      if (!isUntoldReset(reset) || !near(line.ending?.timeMs ?? 0, reset.ending?.timeMs ?? 0)) continue;
+      if (line.address === reset.address || (windowOver && isNamelessReset(line) && reset.ending?.received)) {
+        this.#merge(line, reset);
+        return reset;
       }
-      if (++scanned >= partnerScan) break;
     }
     return connection;
   }
@@ -682,7 +689,7 @@ export class Connections {
     if (pid !== 0) this.#endedPids.set(pid, ending.timeMs);
     if (childPid !== 0) this.#endedPids.set(childPid, ending.timeMs);
     if (address === undefined) return;
-    const ended = this.#ended.renew(address, port);
+    const ended = port === 0 ? this.#ended.renew(address, 0) : this.#ended.renew(address, port, connection.hash);
     ended.timeMs = ending.timeMs;
     ended.pid = pid;
     ended.authenticated = connection.phase === "session" || ending.sessionClosed;
@@ -715,8 +722,9 @@ export class Connections {
     if (queue === undefined) return;
     queue.delete(connection);
     if (connection.port !== 0) this.#byPeer.delete(connection);
-    if (this.#byPid.get(connection.pid) === connection) this.#byPid.delete(connection.pid);
-    if (this.#byPid.get(connection.childPid) === connection) this.#byPid.delete(connection.childPid);
+    const { pid, childPid } = connection;
+    if (pid !== 0 && this.#byPid.get(pid) === connection) this.#byPid.delete(pid);
+    if (childPid !== 0 && this.#byPid.get(childPid) === connection) this.#byPid.delete(childPid);
     if (ending) {
       this.#ending.delete(ending);
       if (connection.port === 0) this.#portless.delete(connection);

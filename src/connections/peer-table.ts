@@ -23,7 +23,8 @@ let lastAddress = "";
 let lastPort = 0;
 let lastHash = 0;
 
-function hashOf(address: string, port: number): number {
+/** As entries carry it. */
+export function hashOf(address: string, port: number): number {
   if (port === lastPort && address === lastAddress) return lastHash;
   let hash = seed ^ port;
   for (let i = 0; i < address.length; i++) {
@@ -46,8 +47,7 @@ export class PeerTable<T extends PeerEntry<T>> {
     return this.#size;
   }
 
-  get(address: string, port: number): T | undefined {
-    const hash = hashOf(address, port);
+  get(address: string, port: number, hash = hashOf(address, port)): T | undefined {
     let entry = this.#buckets[hash & (this.#buckets.length - 1)];
     while (entry !== undefined && (entry.hash !== hash || entry.port !== port || entry.address !== address)) {
       entry = entry.nextInBucket;
@@ -56,10 +56,10 @@ export class PeerTable<T extends PeerEntry<T>> {
   }
 
   /** Under this peer, where no entry may be. */
-  add(entry: T, address: string, port: number): void {
+  add(entry: T, address: string, port: number, hash = hashOf(address, port)): void {
     entry.address = address;
     entry.port = port;
-    entry.hash = hashOf(address, port);
+    entry.hash = hash;
     this.#link(entry);
     if (++this.#size > this.#buckets.length) this.#grow();
   }

@@ -4,7 +4,7 @@
  */
 import { LongList } from "../model/long-list.ts";
 import { amount, flag, list, text, time, tuple, whole } from "../model/saved.ts";
-import { keyOf, type PeerEntry, PeerTable, peerOf } from "./peer-table.ts";
+import { hashOf, keyOf, type PeerEntry, PeerTable, peerOf } from "./peer-table.ts";
 import { Pool } from "./pool.ts";
 import { Queue, type Queued } from "./queue.ts";
 
@@ -42,13 +42,13 @@ export class RecentEnds {
   }
 
   /** The entry of this peer, remembered from now on; its fields are the caller's to fill. */
-  renew(address: string, port: number): Ended {
+  renew(address: string, port: number, hash = hashOf(address, port)): Ended {
     if (this.#young.size >= this.#capacity) this.turn();
-    let ended = this.#byPeer.get(address, port);
+    let ended = this.#byPeer.get(address, port, hash);
     if (ended === undefined) {
       ended = this.#pool.take();
       ended.unclaimed = 0;
-      this.#byPeer.add(ended, address, port);
+      this.#byPeer.add(ended, address, port, hash);
     } else {
       ended.queue?.delete(ended);
     }

@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import type { Event } from "../../src/model/event.ts";
 import {
   accepted,
   connectionFrom,
@@ -432,6 +433,17 @@ describe("connections: bounds", () => {
     };
     expect([toldAfter(1), toldAfter(100), toldAfter(600)]).to.deep.equal([500, 1_000, 4_000]);
     expect(scene.told()).to.have.length(4_600);
+  });
+
+  it("spends no more on the thousandth end without peer or process than on the first", () => {
+    const scene = new Scene();
+    const refused = (i: number): Event => portless("refused", { address: `10.0.${i >> 8}.${i & 255}` });
+    const startUs = process.cpuUsage().user;
+    for (let i = 0; i < 40_000; i++) scene.at(0, sessionClosed, 1_000 + i);
+    for (let i = 0; i < 40_000; i++) scene.at(0, refused(i));
+    // All against all of them would take half a minute.
+    expect(process.cpuUsage().user - startUs).to.be.below(3_000_000);
+    expect(scene.wait(10_000).ends).to.have.length(80_000);
   });
 
   it("forgets a table of old connections in slices", () => {
