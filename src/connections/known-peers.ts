@@ -63,18 +63,25 @@ export class KnownPeers {
     if (wasReset && timeMs > this.#time(place, reset)) this.#set(place, reset, timeMs);
   }
 
-  /** `connected`: peers with an open session now, who are active however long ago they logged in. */
-  count(nowMs: number, connected: ReadonlySet<string>): { all: number; active: number; reset: number } {
+  /**
+   * `connected`: peers with an open session now, who are active however long ago they logged in. Only asked for where
+   * somebody logged in so long ago.
+   */
+  count(nowMs: number, connected: () => ReadonlySet<string>): { all: number; active: number; reset: number } {
     const counts = { all: 0, active: 0, reset: 0 };
+    const quiet: number[] = [];
     for (const place of this.#order) {
       const loginMs = this.#time(place, login);
       if (nowMs - loginMs > knownForMs) continue;
       counts.all++;
-      const latestMs = Math.max(loginMs, this.#time(place, end));
-      if (nowMs - latestMs <= activeForMs || connected.has(this.#places.peer(place))) counts.active++;
+      if (nowMs - Math.max(loginMs, this.#time(place, end)) <= activeForMs) counts.active++;
+      else quiet.push(place);
       const resetMs = this.#time(place, reset);
       if (resetMs !== 0 && nowMs - resetMs <= resetForMs) counts.reset++;
     }
+    if (quiet.length === 0) return counts;
+    const open = connected();
+    for (const place of quiet) if (open.has(this.#places.peer(place))) counts.active++;
     return counts;
   }
 

@@ -95,9 +95,11 @@ export class Peers {
 
   /** `sessions`: addresses of open sessions. */
   count(nowMs: number, sessions: Iterable<string>): { all: number; active: number; reset: number } {
-    const connected = new Set<string>();
-    for (const address of sessions) connected.add(this.#groupOf(address));
-    return this.#known.count(nowMs, connected);
+    return this.#known.count(nowMs, () => {
+      const connected = new Set<string>();
+      for (const address of sessions) connected.add(this.#groupOf(address));
+      return connected;
+    });
   }
 
   samples(names: Readonly<Record<Direction, string>>): Sample[] {
