@@ -137,10 +137,10 @@ function isInterface(name: string): boolean {
 
 // What may follow is spelled out: a process named `eth0 link up` begins lines too.
 const linkForms = [
-  /^(?:\S{1,30}: )?(?:\S{1,30} \S{1,40} )?([\w.@-]{1,15}):? (?:[a-z0-9]{1,10}: [\w.@-]{1,15} )?(?:NIC )?[Ll]ink (?:is )?([Dd]own|DOWN|[Uu]p|UP)(?:$|(?:,| -)? \d{1,7} ?[MG]bps)/,
   /^(?:IPv6: )?ADDRCONF\(NETDEV_CHANGE\): ([\w.@-]{1,15}): link (becomes) ready$/,
   /^[\w.@-]{1,15}: \(slave ([\w.@-]{1,15})\): link status definitely (down|up)\b/,
   /^([\w.@-]{1,15}): carrier (lost)$/,
+  /^(?:\S{1,30}: )?(?:\S{1,30} \S{1,40} )?([\w.@-]{1,15}):? (?:[a-z0-9]{1,10}: [\w.@-]{1,15} )?(?:NIC )?[Ll]ink (?:is )?([Dd]own|DOWN|[Uu]p|UP)(?:$|(?:,| -)? \d{1,7} ?[MG]bps)/,
 ];
 
 function linkState(message: string): Event | undefined {

@@ -5,7 +5,6 @@
  * into a message can never be taken for a header.
  * Sources: RFC 3164, RFC 5424, rsyslogd(8), syslogd(8) of busybox and FreeBSD, journalctl(1).
  */
-import { isAscii } from "node:buffer";
 import { after, type Block, blockOf, isDigit, Literal } from "../model/bytes.ts";
 import type { ByteReader } from "../model/parser.ts";
 import type { LogRecord } from "../model/record.ts";
@@ -82,7 +81,6 @@ export class SyslogLines {
   #block: Block | undefined;
   readonly #reader: ByteReader;
   readonly #read: { readonly ident: string; readonly literal: Literal }[] = [];
-  #ascii: boolean | undefined;
 
   constructor(idents: readonly string[], nowMs: () => number = Date.now, reader: ByteReader = readsNothing) {
     this.#nowMs = nowMs;
@@ -99,7 +97,6 @@ export class SyslogLines {
   read(bytes: Buffer, records: LogRecord[]): number {
     const block = blockOf(bytes);
     this.#block = block;
-    this.#ascii = undefined;
     const end = bytes.lastIndexOf(LF);
     let start = 0;
     while (start <= end) {
@@ -115,7 +112,6 @@ export class SyslogLines {
 
   /** The same for one line without its end, as the last one of a file that nobody writes any more. */
   readLine(bytes: Buffer, records: LogRecord[]): void {
-    this.#ascii = undefined;
     this.#add(bytes, 0, bytes.length, records);
   }
 
@@ -140,23 +136,32 @@ export class SyslogLines {
     }
     const ident = after(block, zone, this.#tail);
     if (ident === -1) return -1;
-    const message = this.#quickIdent(block, ident);
-    if (message === -1) return this.#quickSkip(bytes, ident);
-    const event = this.#reader.read(block, message);
-    if (event === undefined || this.#reader.lineEnd - start > messageBytes) return -1;
     const timeMs = this.#headerMs + ms;
-    const record: LogRecord = {
-      source: "logfile",
-      timeMs,
-      ident: this.#ident,
-      pid: this.#pid,
-      message: "",
-      count: 1,
-      event,
-    };
+    let message = this.#quickIdent(block, ident);
+    if (message !== -1) {
+      const event = this.#reader.read(block, message);
+      if (event !== undefined && this.#reader.lineEnd - start <= messageBytes) {
+        this.#keep(
+          { source: "logfile", timeMs, ident: this.#ident, pid: this.#pid, message: "", count: 1, event },
+          records,
+        );
+        return this.#reader.lineEnd;
+      }
+    } else {
+      const word = this.#quickWord(bytes, ident);
+      if (word === 0) return -1;
+      message = word;
+    }
+    const newline = bytes.indexOf(LF, Math.abs(message));
+    if (newline - start > messageBytes) return -1;
+    if (message < 0) this.#previous = undefined;
+    else this.#keep(this.#record(bytes, message, bytes[newline - 1] === CR ? newline - 1 : newline, timeMs), records);
+    return newline;
+  }
+
+  #keep(record: LogRecord, records: LogRecord[]): void {
     records.push(record);
     this.#previous = record;
-    return this.#reader.lineEnd;
   }
 
   /** The offset of the message behind `sshd[1]: ` of whom the reader reads, or -1. */
@@ -179,20 +184,19 @@ export class SyslogLines {
     return -1;
   }
 
-  /** The end of a line whose first word behind the header makes it another program's; -1 where more has to be looked at. */
-  #quickSkip(bytes: Buffer, word: number): number {
+  /**
+   * The first word behind the header: the offset of the message behind a wanted identifier, minus that of the word's end if it
+   * makes the line another program's, 0 where more has to be looked at.
+   */
+  #quickWord(bytes: Buffer, word: number): number {
     const first = bytes[word] as number;
-    let end = word;
     // Nothing that starts in upper case may stand before an identifier, but the host's name again.
-    if (first < 65 || first > 90 || first === this.#hostStart || this.#wanted[first] !== undefined) {
-      while (bytes[end] !== SPACE && bytes[end] !== LF) end++;
-      if (bytes[end] === LF || bytes[end - 1] !== COLON || bytes[end - 2] === COLON) return -1;
-      if (this.#skipIdent(bytes, word, end + 1) !== -1) return -1;
-    }
-    const newline = bytes.indexOf(LF, end);
-    if (newline - word > messageBytes) return -1;
-    this.#previous = undefined;
-    return newline;
+    if (first >= 65 && first <= 90 && first !== this.#hostStart && this.#wanted[first] === undefined) return -word;
+    let end = word;
+    while (bytes[end] !== SPACE && bytes[end] !== LF) end++;
+    if (bytes[end] === LF || bytes[end - 1] !== COLON || bytes[end - 2] === COLON) return 0;
+    const message = this.#skipIdent(bytes, word, end + 1);
+    return message === -1 ? -end : message;
   }
 
   /** `start`: of the line; `host` and `ident`: of the words behind the time. */
@@ -241,7 +245,7 @@ export class SyslogLines {
     let previousEnd = -1;
     for (let token = 0; token < 4 && tokenStart < end; token++) {
       const message = this.#skipIdent(bytes, tokenStart, end);
-      if (message !== -1) return this.#record(bytes, message, end);
+      if (message !== -1) return this.#record(bytes, message, end, this.#timeMs(bytes));
       const tokenEnd = skipWord(bytes, tokenStart, end);
       const first = bytes[tokenStart];
       if (first === 108 /* l */ || first === DASH) {
@@ -404,15 +408,14 @@ export class SyslogLines {
     if (bytes[at] === 0xef && bytes[at + 1] === 0xbb && bytes[at + 2] === 0xbf) at += 3;
     this.#ident = wanted.ident;
     this.#pid = Number.isSafeInteger(pid) && pid > 0 ? pid : 0;
-    return this.#record(bytes, Math.min(at, end), end);
+    return this.#record(bytes, Math.min(at, end), end, this.#timeMs(bytes));
   }
 
-  #record(bytes: Buffer, messageStart: number, end: number): LogRecord {
+  #record(bytes: Buffer, messageStart: number, end: number, timeMs: number): LogRecord {
     const ident = this.#ident;
     const start = ident === "kernel" ? skipKernelTime(bytes, messageStart, end) : messageStart;
     const stop = Math.min(end, start + messageBytes);
-    this.#ascii ??= isAscii(bytes);
-    let message = this.#ascii ? bytes.toString("latin1", start, stop) : bytes.toString("utf8", start, stop);
+    let message = bytes.toString("utf8", start, stop);
     let count = 1;
     if (bytes[start] === OPEN) message = message.replace(solarisMessageId, "");
     else if (bytes[start] === 109 /* m */) {
@@ -425,7 +428,7 @@ export class SyslogLines {
     // rsyslog writes a newline as #012. sshd escapes newlines itself, so there #012 is the peer's own text.
     if (!ident.startsWith("sshd") && message.includes("#01"))
       message = message.replaceAll("#012", "\n").replaceAll("#011", "\t");
-    return { source: "logfile", timeMs: this.#timeMs(bytes), ident, pid: this.#pid, message, count };
+    return { source: "logfile", timeMs, ident, pid: this.#pid, message, count };
   }
 
   #repeatPrevious(repeats: number): LogRecord | undefined {

@@ -1,4 +1,5 @@
 /** Addresses and ports: what is one, and its one canonical text. */
+import { isIPv6, SocketAddress } from "node:net";
 import { expect } from "chai";
 import fc from "fast-check";
 import { canonicalAddress, readPeer, readPort } from "../../src/parsers/address.ts";
@@ -58,6 +59,32 @@ describe("canonicalAddress", () => {
     ]) {
       expect(canonicalAddress(text), JSON.stringify(text)).to.equal(undefined);
     }
+  });
+
+  it("is what the system writes, for every IPv6 address and what looks like one", () => {
+    const group = fc.constantFrom("0", "1", "a", "ab", "0a", "2001", "db8", "ffff", "F", "12345", "g", "");
+    const colons = fc.constantFrom(":", ":", ":", ":", "::", ":::");
+    const made = fc
+      .array(fc.tuple(group, colons), { maxLength: 9 })
+      .map((parts) => parts.flat())
+      .chain((parts) => fc.constantFrom(parts.join(""), parts.slice(0, -1).join(""), parts.slice(1).join("")));
+    const wellMade = fc
+      .tuple(
+        fc.array(fc.constantFrom("0", "1", "a0", "db8", "ffff"), { minLength: 1, maxLength: 8 }),
+        fc.nat(8),
+        fc.boolean(),
+      )
+      .map(([groups, at, gap]) =>
+        gap ? `${groups.slice(0, at).join(":")}::${groups.slice(at).join(":")}` : groups.join(":"),
+      );
+    fc.assert(
+      fc.property(fc.oneof(fc.ipV6(), made, wellMade), (text) => {
+        const written = isIPv6(text) ? new SocketAddress({ address: text, family: "ipv6" }).address : undefined;
+        const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(written ?? "");
+        expect(canonicalAddress(text), text).to.equal(mapped?.[1] ?? written);
+      }),
+      { numRuns: 20_000, seed: 6 },
+    );
   });
 
   it("is its own canonical text, for every address", () => {

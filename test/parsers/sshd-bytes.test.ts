@@ -199,10 +199,10 @@ describe("sshd's messages from their bytes", () => {
   it("give one text for an address, however many there are", () => {
     const random = randomFrom(3);
     for (let i = 0; i < 30_000; i++) {
-      const address = random() < 0.7 ? peerOf(Math.floor(random() * 50_000)) : `2001:db8::${(i % 6000).toString(16)}`;
+      const address =
+        random() < 0.7 ? peerOf(Math.floor(random() * 50_000)) : `2001:db8::${(1 + (i % 6000)).toString(16)}`;
       const event = reader.read(blockOf(Buffer.from(`Connection reset by ${address} port 22\n`)), 0);
-      expect(event).to.include({ kind: "sshd.ended" });
-      if (!address.endsWith("::0")) expect(event).to.include({ address });
+      expect(event).to.include({ kind: "sshd.ended", address });
     }
   });
 });
