@@ -32,6 +32,10 @@ export interface JournalOptions extends SourceStart, JournalPlace {
 
 const retryLimitMs = 60_000;
 const lateMs = 250;
+/** So far behind the files are read instead: again at once, or a minute after they gave nothing. */
+const behindMs = 2_000;
+const catchUpPauseMs = 1_000;
+const catchUpAgainMs = 60_000;
 /** Entries of one file, at the least. */
 const wideGap = 100;
 /** sd_journal_get_cursor(3): `s=HEX;i=HEX;b=HEX;m=HEX;t=HEX;x=HEX`. */
@@ -53,6 +57,8 @@ class JournalSource implements Source {
   #status: SourceStatus = { up: false, reason: "journalctl has not started yet" };
   #run: JournalctlRun | undefined;
   #lookedMs = 0;
+  /** Not before then is journalctl left for the files again. */
+  #catchUpMs = 0;
   /** The entry whose number was read last. */
   #numbered: (EntryNumber & { readonly cursor: string }) | undefined;
 
@@ -83,8 +89,12 @@ class JournalSource implements Source {
       const run = new JournalctlRun(this.#options.command ?? "journalctl", this.#arguments(), signal);
       this.#run = run;
       const before = this.#cursor;
-      yield* this.#follow(run, before);
+      const behind = yield* this.#follow(run, before);
       if (signal.aborted) return;
+      if (behind) {
+        yield* this.#catchUp(signal);
+        continue;
+      }
       this.#status = { up: false, ...run.failure() };
       if (this.#cursor !== before) retryMs = firstRetryMs;
       this.#options.onWarning(`${this.#status.reason}; starting it again`, { inMs: retryMs });
@@ -106,7 +116,15 @@ class JournalSource implements Source {
     }
   }
 
-  async *#follow(run: JournalctlRun, resumedAt: string | undefined): AsyncGenerator<Batch> {
+  async *#catchUp(signal: AbortSignal): AsyncGenerator<Batch> {
+    const before = this.#cursor;
+    yield* this.#backlog(signal);
+    const pauseMs = this.#cursor === before ? catchUpAgainMs : catchUpPauseMs;
+    this.#catchUpMs = performance.now() + pauseMs;
+  }
+
+  /** Returns whether it ended because journalctl is too slow. */
+  async *#follow(run: JournalctlRun, resumedAt: string | undefined): AsyncGenerator<Batch, boolean> {
     const parser = new JournalExport(journalFields);
     let first = true;
     try {
@@ -134,10 +152,18 @@ class JournalSource implements Source {
           if (record !== undefined) records.push(record);
         }
         yield { records, position: this.#position(), lost };
+        if (this.#isBehind(records.at(-1))) return true;
       }
+      return false;
     } finally {
       run.end();
     }
+  }
+
+  /** The files are read faster: while there is more than journalctl can give, they are. */
+  #isBehind(last: LogRecord | undefined): boolean {
+    if (last === undefined || this.#options.file !== undefined || performance.now() < this.#catchUpMs) return false;
+    return this.#nowMs() - last.timeMs > behindMs;
   }
 
   /** Vacuuming takes what is old: who reads what was just written misses nothing. */

@@ -1,6 +1,6 @@
 /** The journal's files read without journalctl: held against journalctl on real files, and on files of every shape. */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import fc from "fast-check";
@@ -94,6 +94,31 @@ describe("the journal's files", () => {
       { numRuns: 25 },
     );
   });
+
+  for (const env of [
+    {},
+    { SYSTEMD_JOURNAL_COMPACT: "0" },
+    { SYSTEMD_JOURNAL_COMPACT: "0", SYSTEMD_JOURNAL_KEYED_HASH: "0" },
+  ]) {
+    for (const suite of ["bookworm", "trixie"] as const) {
+      it(`say what journalctl says in ${suite}'s format ${JSON.stringify(env)}`, async function () {
+        const tool = await debianOr(this, "systemd-journal-remote", suite);
+        const folder = temporary.make();
+        const all = Array.from({ length: 1000 }, (_, n) =>
+          entry(n, {
+            ...sshdFields,
+            _PID: `${300 + (n >> 2)}`,
+            _CMDLINE: "y".repeat(n % 400),
+            MESSAGE: n % 50 === 0 ? "the same" : `line ${n} ä\n${"z".repeat(n % 90)}`,
+          }),
+        );
+        writeJournal({ ...tool, env: { ...tool.env, ...env } }, join(folder, "a.journal"), Buffer.concat(all));
+        expect(await records(folder))
+          .to.deep.equal(journalctl(folder).records)
+          .with.lengthOf(1000);
+      });
+    }
+  }
 
   it("are read to the first value that is compressed and wanted; journalctl reads on, and nothing comes twice", async () => {
     const folder = temporary.make();
@@ -243,6 +268,31 @@ describe("the journal's files", () => {
       { entries: 7 },
     );
     expect(await messages(folder)).to.deep.equal(numbered(1, 8));
+  });
+
+  it("are read on where journalctl is too slow", async () => {
+    const folder = temporary.make();
+    const command = join(folder, "slow");
+    writeJournal(remote, join(folder, "a.journal"), sshdEntries(0, 600));
+    // Left to journalctl at first.
+    writeFileSync(join(folder, "b.journal"), "");
+    writeFileSync(
+      command,
+      [
+        "#!/bin/sh",
+        `cd ${folder}; echo >> runs; rm -f b.journal`,
+        `[ -e out ] && exec journalctl "$@"`,
+        "journalctl --directory=. --output=export | head -c 40000 > out",
+        "cat out; exec sleep 60",
+      ].join("\n"),
+      { mode: 0o755 },
+    );
+    const reading = new Reading(createJournalSource({ ...start(), directory: folder, command }));
+    await reading.count(600);
+    await reading.settled(50);
+    expect([reading.messages, reading.lost]).to.deep.equal([numbered(0, 600), 0]);
+    await reading.stop();
+    expect(readFileSync(join(folder, "runs"), "utf8")).to.equal("\n\n");
   });
 
   it("give nothing beyond the last number seen before they were looked up: another file may have one before it", async () => {
