@@ -81,6 +81,7 @@ export class Connections {
   /** Not authenticated. Oldest first: what a flood displaces. */
   readonly #preauth = new Queue<Connection>();
   readonly #sessions = new Queue<Connection>();
+  readonly #all = [this.#preauth, this.#sessions] as const;
   readonly #ending = new Queue<Ending>();
   /** Of those that end, the ones without a port. */
   readonly #portless = new Set<Connection>();
@@ -113,7 +114,12 @@ export class Connections {
   /** Open connections by the phase last proved; those waiting for the rest of their end are not open. */
   open(): { banner: number; auth: number; session: number } {
     const counts = { banner: 0, auth: 0, session: 0 };
-    for (const { port, phase, ending } of this.#all()) if (port !== 0 && phase && !ending) counts[phase]++;
+    for (const queue of this.#all) {
+      for (let connection = queue.first; connection !== undefined; connection = connection.after) {
+        const { port, phase, ending } = connection;
+        if (port !== 0 && phase && !ending) counts[phase]++;
+      }
+    }
     return counts;
   }
 
@@ -125,12 +131,7 @@ export class Connections {
   }
 
   *#saved(): Generator<SavedConnection> {
-    for (const connection of this.#all()) yield saved(connection);
-  }
-
-  *#all(): Generator<Connection> {
-    yield* this.#preauth;
-    yield* this.#sessions;
+    for (const queue of this.#all) for (const connection of queue) yield saved(connection);
   }
 
   handle(event: Event, record: LogRecord): void {
@@ -233,7 +234,11 @@ export class Connections {
   /** JSON-safe, good until the next change: restored, it goes on exactly as if nothing had happened. */
   snapshot(): unknown {
     let place = 0;
-    for (const connection of this.#all()) connection.place = place++;
+    for (const queue of this.#all) {
+      for (let connection = queue.first; connection !== undefined; connection = connection.after) {
+        connection.place = place++;
+      }
+    }
     return {
       nowMs: this.#nowMs,
       logMs: this.#logMs,
@@ -736,11 +741,13 @@ export class Connections {
 
   #sweep(nowMs: number): void {
     let evicted = 0;
-    for (const connection of this.#all()) {
-      const mostMs = connection.queue === this.#preauth ? preauthMaxAgeMs : sessionMaxAgeMs;
-      if (connection.ending || nowMs - connection.bornMs <= mostMs) continue;
-      if (++evicted > evictedAtSweep) return;
-      this.#evict(connection);
+    for (const queue of this.#all) {
+      const mostMs = queue === this.#preauth ? preauthMaxAgeMs : sessionMaxAgeMs;
+      for (let connection = queue.first; connection !== undefined; connection = connection.after) {
+        if (connection.ending || nowMs - connection.bornMs <= mostMs) continue;
+        if (++evicted > evictedAtSweep) return;
+        this.#evict(connection);
+      }
     }
     this.#sweptMs = nowMs;
   }
