@@ -291,19 +291,18 @@ export class Connections {
         throw new Error(`connections: process ${pid} is not its own`);
       this.#byPid.set(pid, connection);
     }
-    for (const place of state.preauth) {
-      const connection = at(rows, place);
-      if (connection.phase !== "session") this.#preauth.add(connection);
-    }
-    for (const connection of rows) {
-      if (connection.queue === undefined)
+    // Those in their own order, and whom a damaged list forgets or names twice.
+    for (const connection of [...state.preauth.map((place) => at(rows, place)), ...rows]) {
+      if (connection.queue === undefined) {
         (connection.phase === "session" ? this.#sessions : this.#preauth).add(connection);
+      }
     }
     for (const place of state.ending) {
-      const connection = at(rows, place);
-      if (connection.ending === undefined) throw new Error(`connections[${place}] is said to end and does not`);
-      this.#ending.add(connection.ending);
-      if (connection.port === 0) this.#portless.add(connection);
+      const { ending } = at(rows, place);
+      if (ending === undefined) throw new Error(`connections[${place}] is said to end and does not`);
+      if (ending.queue !== undefined) throw new Error(`connections[${place}] is said to end twice`);
+      this.#ending.add(ending);
+      if (ending.connection.port === 0) this.#portless.add(ending.connection);
     }
     this.#ended.restore(state.ended, "connections.ended");
     this.#endedPids.restore(state.endedPids, whole, time, "connections.endedPids");

@@ -343,7 +343,7 @@ describe("connections: whose line it is", () => {
     expect(scene.told()).to.deep.equal(["connect dropped"]);
   });
 
-  it("refuses a snapshot in which a peer has two connections, or one another's process", () => {
+  it("refuses a snapshot in which a peer has two connections, or one another's process, or ends twice", () => {
     const scene = new Scene().at(0, accepted(), 10).at(0, accepted(another), 20);
     const saved = () => JSON.parse(JSON.stringify(scene.connections.snapshot()));
     const restore = (change: (state: ReturnType<typeof saved>) => void) => () => {
@@ -354,6 +354,9 @@ describe("connections: whose line it is", () => {
     expect(restore(() => undefined)).to.not.throw();
     expect(restore((state) => Object.assign(state.connections[0], { key: state.connections[1].key }))).to.throw("peer");
     expect(restore((state) => state.byPid.reverse())).to.throw("process 10");
+    scene.at(1, resetReceived());
+    expect(restore((state) => state.ending.push(state.ending[0]))).to.throw("twice");
+    expect(restore((state) => state.ending.push(1))).to.throw("does not");
   });
 });
 
