@@ -10,7 +10,15 @@ import { setTimeout as delay, setImmediate as nextTurn } from "node:timers/promi
 import type { ByteReader } from "../model/parser.ts";
 import type { LogRecord } from "../model/record.ts";
 import type { Batch, Position, Source, SourceStart, SourceStatus } from "../model/source.ts";
-import { type FilePosition, GzipFile, HeldFile, hashOf, type LogReader, NotRegularFile } from "./held-file.ts";
+import {
+  blockBytes,
+  type FilePosition,
+  GzipFile,
+  HeldFile,
+  hashOf,
+  type LogReader,
+  NotRegularFile,
+} from "./held-file.ts";
 import { findPosition, isCopyOf, overlooked, successor } from "./log-rotation.ts";
 import { lineBytes, SyslogLines } from "./syslog-line.ts";
 
@@ -32,6 +40,8 @@ const heldFilesLimit = 4;
  * oldest. Deleted ones take their space until they are read.
  */
 const waitingFilesLimit = 16;
+/** Doubled with each block: the first lines are read by code that is not compiled yet, and takes ten times as long. */
+const firstBytesAtOnce = 8 * 1024;
 
 /** The log files of a host, as distributions name them, below `rootfs`; only those that are there. */
 export function findLogfiles(rootfs: string): {
@@ -159,6 +169,7 @@ class Follower {
   /** What the path names, opened in this pass. */
   #opened: HeldFile | undefined;
   #failure: { readonly reason: string; readonly grant?: string } | undefined;
+  #bytesAtOnce = firstBytesAtOnce;
 
   constructor(path: string, options: LogfileOptions, saved: readonly FilePosition[] | undefined) {
     this.path = path;
@@ -398,6 +409,10 @@ class Follower {
     while (block[hole] === 0) hole++;
     reader.consume(hole);
     block = block.subarray(hole);
+
+    const lineEnd = this.#bytesAtOnce < block.length ? block.lastIndexOf(10, this.#bytesAtOnce) : -1;
+    if (lineEnd !== -1) block = block.subarray(0, lineEnd + 1);
+    if (this.#bytesAtOnce < blockBytes) this.#bytesAtOnce *= 2;
 
     const cutBefore = lines.cutLines;
     const taken = lines.read(block, records);
