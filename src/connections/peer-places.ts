@@ -28,6 +28,8 @@ export class PeerPlaces {
   readonly #mask: number;
   /** Open addressing. Two numbers to a slot: the key; the place and one more, 0 for none. */
   readonly #slots: Int32Array;
+  /** By place. */
+  readonly #slotOf: Int32Array;
   readonly #peers: string[] = [];
   readonly #holders: Uint8Array;
   readonly #free: number[] = [];
@@ -45,6 +47,7 @@ export class PeerPlaces {
     this.#shift = 32 - bits;
     this.#mask = 2 ** bits - 1;
     this.#slots = new Int32Array(2 * 2 ** bits);
+    this.#slotOf = new Int32Array(capacity);
     this.#holders = new Uint8Array(capacity);
     for (let i = 0; i < factorsKept; i++) this.#factors[i] = secret.readInt32LE(4 * i);
   }
@@ -95,8 +98,7 @@ export class PeerPlaces {
     this.#readKey(peer);
     let slot = this.#home(this.#key, this.#isText);
     while (this.#slots[2 * slot + 1] !== 0) slot = (slot + 1) & this.#mask;
-    this.#slots[2 * slot] = this.#key;
-    this.#slots[2 * slot + 1] = (place + 1) | this.#isText;
+    this.#fill(slot, this.#key, (place + 1) | this.#isText);
     this.#peers[place] = peer;
     this.#lastPeer = peer;
     this.#lastPlace = place;
@@ -105,15 +107,14 @@ export class PeerPlaces {
 
   /** Those behind it that would no longer be found move up (Knuth, The Art of Computer Programming 3, 6.4, algorithm R). */
   #remove(place: number): void {
-    let hole = this.#slotOf(place);
+    let hole = this.#slotOf[place] as number;
     for (let slot = (hole + 1) & this.#mask; ; slot = (slot + 1) & this.#mask) {
       const key = this.#slots[2 * slot] as number;
       const entry = this.#slots[2 * slot + 1] as number;
       if (entry === 0) break;
       const home = this.#home(key, entry & isText);
       if (((slot - home) & this.#mask) < ((slot - hole) & this.#mask)) continue;
-      this.#slots[2 * hole] = key;
-      this.#slots[2 * hole + 1] = entry;
+      this.#fill(hole, key, entry);
       hole = slot;
     }
     this.#slots[2 * hole + 1] = 0;
@@ -122,11 +123,10 @@ export class PeerPlaces {
     this.#lastPeer = undefined;
   }
 
-  #slotOf(place: number): number {
-    this.#readKey(this.peer(place));
-    let slot = this.#home(this.#key, this.#isText);
-    while (((this.#slots[2 * slot + 1] as number) & ~isText) !== place + 1) slot = (slot + 1) & this.#mask;
-    return slot;
+  #fill(slot: number, key: number, entry: number): void {
+    this.#slots[2 * slot] = key;
+    this.#slots[2 * slot + 1] = entry;
+    this.#slotOf[(entry & ~isText) - 1] = slot;
   }
 
   #home(key: number, isText: number): number {

@@ -42,7 +42,8 @@ export class PeerSeries {
   readonly #sketch = new HeavyHitters();
   readonly #shown = new Map<string, Shown>();
   /** For known peers and others: no shown one gives up its place before. Else an attack would ask them all at each reset. */
-  readonly #fullUntilMs = { known: 0, others: 0 };
+  #knownFullUntilMs = 0;
+  #othersFullUntilMs = 0;
   readonly #other: Record<PeerClass, Counts> = {
     known: { received: 0, sent: 0 },
     unknown: { received: 0, sent: 0 },
@@ -96,7 +97,7 @@ export class PeerSeries {
 
   #makeRoom(peerClass: PeerClass, timeMs: number): boolean {
     const known = peerClass === "known";
-    if (timeMs <= this.#fullUntilMs[known ? "known" : "others"]) return false;
+    if (timeMs <= (known ? this.#knownFullUntilMs : this.#othersFullUntilMs)) return false;
     const others = this.#shown.size - this.#knownShown();
     if (this.#shown.size < shownLimit && (known || others < shownLimit - keptForKnown)) return true;
     let earliestMs = Number.POSITIVE_INFINITY;
@@ -108,13 +109,14 @@ export class PeerSeries {
       }
       earliestMs = Math.min(earliestMs, shown.lastMs + idleMs);
     }
-    this.#fullUntilMs[known ? "known" : "others"] = earliestMs;
+    if (known) this.#knownFullUntilMs = earliestMs;
+    else this.#othersFullUntilMs = earliestMs;
     return false;
   }
 
   #mayHaveRoom(): void {
-    this.#fullUntilMs.known = 0;
-    this.#fullUntilMs.others = 0;
+    this.#knownFullUntilMs = 0;
+    this.#othersFullUntilMs = 0;
   }
 
   #show(peer: string, peerClass: PeerClass, timeMs: number): void {

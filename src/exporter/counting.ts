@@ -48,7 +48,7 @@ export class Counting implements Committable {
       { parse, isTrusted },
       {
         handle: (event, record) => {
-          this.recentResets.add(event, record.timeMs);
+          this.recentResets.add(event, record);
           onEvent?.(event, record);
           this.#ledger.handle(event, record);
         },

@@ -2,6 +2,7 @@
 
 import type { ReceivedReset } from "../model/collector.ts";
 import type { Event } from "../model/event.ts";
+import type { LogRecord } from "../model/record.ts";
 
 const keepMs = 5_000;
 const most = 4096;
@@ -9,7 +10,7 @@ const most = 4096;
 export class RecentResets {
   readonly #resets: ReceivedReset[] = [];
 
-  add(event: Event, timeMs: number): void {
+  add(event: Event, { timeMs }: LogRecord): void {
     if (event.kind !== "tcp.reset_received" || event.address === undefined || event.port === undefined) return;
     this.#resets.push({ address: event.address, port: event.port, timeMs });
     if (this.#resets.length > most) this.#resets.shift();

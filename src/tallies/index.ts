@@ -117,14 +117,19 @@ export class Ledger {
   }
 
   handle(event: Event, record: LogRecord): void {
-    if (event.kind === "noted") return;
-    if (event.kind === "log.lost") {
-      this.#lost[record.source] = this.lostRecords(record.source) + event.count * record.count;
-      return;
+    switch (event.kind) {
+      case "noted":
+        return;
+      case "log.lost":
+        this.#lost[record.source] = this.lostRecords(record.source) + event.count * record.count;
+        return;
+      case "sshd.accepted":
+        this.#peers.authenticated(event.address, record.timeMs);
+        break;
+      case "sshd.authentication_failed":
+        if (event.address) this.#peers.authenticationFailed(event.address);
+        break;
     }
-    if (event.kind === "sshd.accepted") this.#peers.authenticated(event.address, record.timeMs);
-    else if (event.kind === "sshd.authentication_failed" && event.address)
-      this.#peers.authenticationFailed(event.address);
     this.#connections.handle(event, record);
     for (const tally of this.#byKind.get(event.kind) ?? nobody) tally.handle?.(event, record);
   }
