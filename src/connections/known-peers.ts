@@ -12,6 +12,8 @@ export const activeForMs = 3_600_000;
 export const resetForMs = 10 * 60_000;
 /** Logins of one peer so close together leave it in its place: the order only tells who is forgotten first. */
 const sameOrderMs = 3_600_000;
+/** After a step of the clock it may be all of them: some milliseconds' work, the rest at the next sweep. */
+const sweptAtOnce = 2_000;
 
 /** What is kept of a peer, in this order: its last login; the last end of one of its connections; the last of these that was a reset. 0: never. */
 const login = 0;
@@ -64,31 +66,38 @@ export class KnownPeers {
   }
 
   /**
-   * `connected`: peers with an open session now, who are active however long ago they logged in. Only asked for where
-   * somebody logged in so long ago.
+   * `connected`: peers with an open session now, with repeats, who are active however long ago they logged in. Only asked for
+   * where somebody logged in so long ago.
    */
-  count(nowMs: number, connected: () => ReadonlySet<string>): { all: number; active: number; reset: number } {
+  count(nowMs: number, connected: () => Iterable<string>): { all: number; active: number; reset: number } {
     const counts = { all: 0, active: 0, reset: 0 };
-    const quiet: number[] = [];
+    const isQuiet = new Uint8Array(this.#places.capacity);
     for (const place of this.#order) {
       const loginMs = this.#time(place, login);
       if (nowMs - loginMs > knownForMs) continue;
       counts.all++;
       if (nowMs - Math.max(loginMs, this.#time(place, end)) <= activeForMs) counts.active++;
-      else quiet.push(place);
+      else isQuiet[place] = 1;
       const resetMs = this.#time(place, reset);
       if (resetMs !== 0 && nowMs - resetMs <= resetForMs) counts.reset++;
     }
-    if (quiet.length === 0) return counts;
-    const open = connected();
-    for (const place of quiet) if (open.has(this.#places.peer(place))) counts.active++;
+    if (counts.active === counts.all) return counts;
+    for (const peer of connected()) {
+      const place = this.#find(peer);
+      if (place === -1 || isQuiet[place] === 0) continue;
+      isQuiet[place] = 0;
+      counts.active++;
+    }
     return counts;
   }
 
-  /** Forgets those whose last login is too long ago. */
+  /** Forgets those whose last login is too long ago: they are known no more, and only take places. */
   sweep(nowMs: number): void {
+    let left = sweptAtOnce;
     for (const place of this.#order) {
-      if (nowMs - this.#time(place, login) > knownForMs) this.#forget(place);
+      if (nowMs - this.#time(place, login) <= knownForMs) continue;
+      this.#forget(place);
+      if (--left === 0) return;
     }
   }
 

@@ -95,11 +95,11 @@ export class Peers {
 
   /** `sessions`: addresses of open sessions. */
   count(nowMs: number, sessions: Iterable<string>): { all: number; active: number; reset: number } {
-    return this.#known.count(nowMs, () => {
-      const connected = new Set<string>();
-      for (const address of sessions) connected.add(this.#groupOf(address));
-      return connected;
-    });
+    return this.#known.count(nowMs, () => this.#groupsOf(sessions));
+  }
+
+  *#groupsOf(addresses: Iterable<string>): Generator<string> {
+    for (const address of addresses) yield this.#groupOf(address);
   }
 
   samples(names: Readonly<Record<Direction, string>>): Sample[] {

@@ -102,6 +102,18 @@ describe("known peers in one array of times", () => {
     );
   }).timeout(20_000);
 
+  it("are forgotten some at a time when the clock steps a month ahead", () => {
+    const known = new KnownPeers(new PeerPlaces(5_000), 5_000);
+    for (let i = 0; i < 5_000; i++) known.authenticated(`10.0.${i >> 8}.${i & 255}`, now);
+    const later = now + knownForMs + 1;
+    expect(known.count(later, () => []).all).to.equal(0);
+    const sizes = [1, 2, 3].map(() => {
+      known.sweep(later);
+      return known.size;
+    });
+    expect(sizes).to.deep.equal([3_000, 1_000, 0]);
+  });
+
   it("refuse a snapshot that has a peer twice", () => {
     const row = ["192.0.2.1", now, 0, 0];
     expect(() => emptyKnownPeers().restore([row, row])).to.throw('known peers: "192.0.2.1" is there twice');
