@@ -287,8 +287,9 @@ export class Connections {
     const rows = state.connections.map((row, i) => this.#restored(row, `connections[${i}]`));
     for (const [i, pid] of state.pids.entries()) {
       const connection = at(rows, state.byPid[i] ?? -1);
-      if (connection.pid !== pid && connection.childPid !== pid)
+      if (pid === 0 || (connection.pid !== pid && connection.childPid !== pid)) {
         throw new Error(`connections: process ${pid} is not its own`);
+      }
       this.#byPid.set(pid, connection);
     }
     // Those in their own order, and whom a damaged list forgets or names twice.

@@ -354,6 +354,7 @@ describe("connections: whose line it is", () => {
     expect(restore(() => undefined)).to.not.throw();
     expect(restore((state) => Object.assign(state.connections[0], { key: state.connections[1].key }))).to.throw("peer");
     expect(restore((state) => state.byPid.reverse())).to.throw("process 10");
+    expect(restore((state) => state.pids.fill(0))).to.throw("process 0");
     scene.at(1, resetReceived());
     expect(restore((state) => state.ending.push(state.ending[0]))).to.throw("twice");
     expect(restore((state) => state.ending.push(1))).to.throw("does not");
