@@ -62,8 +62,9 @@ const answers: ReadonlySet<string> = new Set([
 /** What is due at once is done in slices, of some 10 ms: so many at a tick, the rest at the next one. */
 const toldAtTick = 2_500;
 const evictedAtSweep = 10_000;
-/** A late log's ends are told as it is read on, from a budget that grows with each of its records. */
+/** A late log's ends are told as it is read on, from a budget that grows with each of its records; few are not worth a look. */
 const mostToldAtRecord = 500;
+const fewestToldAtRecord = 100;
 const toldForRecord = 5;
 /** How many held ends are looked at for one that a line without port, address or known process belongs to. */
 const partnerScan = 256;
@@ -137,7 +138,8 @@ export class Connections {
   handle(event: Event, record: LogRecord): void {
     if (isLog(record)) {
       this.#budget = Math.min(mostToldAtRecord, this.#budget + toldForRecord);
-      if (record.timeMs - this.#logMs > sameEndMs) this.#tellBefore(record.timeMs);
+      const movedOn = record.timeMs - this.#logMs > sameEndMs;
+      if (movedOn && this.#budget >= fewestToldAtRecord) this.#tellBefore(record.timeMs);
     }
     switch (event.kind) {
       case "sshd.connection":
@@ -223,7 +225,7 @@ export class Connections {
     for (let ending = this.#ending.first; ending !== undefined; ending = ending.after) {
       if (ending.queue === undefined || !(ending.logged || ending.sessionClosed) || logMs - ending.timeMs <= sameEndMs)
         continue;
-      // The next record goes on.
+      // A later record goes on.
       if (this.#budget === 0) return;
       this.#budget--;
       this.#tell(this.#settled(ending.connection));
