@@ -82,7 +82,8 @@ export class Exporter {
       rootfs: config["path.rootfs"],
       tracefs: config["path.tracefs"],
     };
-    this.#sshdPorts = config["sshd.port"].length > 0 ? config["sshd.port"] : [22];
+    const given = [...new Set(config["sshd.port"])].sort((a, b) => a - b);
+    this.#sshdPorts = given.length > 0 ? given : [22];
     this.#plan = planSources(config);
     const { path, create } = stateDirectory(config["state.directory"]);
     openStateDirectory(path, create);
@@ -264,8 +265,9 @@ export class Exporter {
   }
 
   async #findPorts(): Promise<void> {
+    if (this.#config["sshd.port"].length > 0) return;
     try {
-      this.#sshdPorts = (await findSshdPorts(this.#paths, this.#config["sshd.port"])).ports;
+      this.#sshdPorts = (await findSshdPorts(this.#paths)).ports;
     } catch (error) {
       this.#log.warn(
         { error: String(error), ports: this.#sshdPorts },
