@@ -5,7 +5,7 @@
  * into a message can never be taken for a header.
  * Sources: RFC 3164, RFC 5424, rsyslogd(8), syslogd(8) of busybox and FreeBSD, journalctl(1).
  */
-import { after, type Block, blockOf, isDigit, Literal } from "../model/bytes.ts";
+import { after, afterWord, type Block, blockOf, isDigit, Literal } from "../model/bytes.ts";
 import type { ByteReader } from "../model/parser.ts";
 import type { LogRecord } from "../model/record.ts";
 
@@ -76,6 +76,8 @@ export class SyslogLines {
   // The header before the identifier of a line before, less its seconds: nearly all lines have the same.
   readonly #head = new Literal(headerBytes);
   readonly #tail = new Literal(headerBytes);
+  readonly #zone = new Uint8Array(8);
+  #zoneLength = 0;
   #headerMs = 0;
   #hostStart = 0;
   #block: Block | undefined;
@@ -134,7 +136,8 @@ export class SyslogLines {
         if (unit >= 1) ms += ((bytes[zone] as number) - ZERO) * unit;
       }
     }
-    const ident = after(block, zone, this.#tail);
+    let ident = after(block, zone, this.#tail);
+    if (ident === -1) ident = this.#quickHost(block, zone);
     if (ident === -1) return -1;
     const timeMs = this.#headerMs + ms;
     let message = this.#quickIdent(block, ident);
@@ -162,6 +165,25 @@ export class SyslogLines {
   #keep(record: LogRecord, records: LogRecord[]): void {
     records.push(record);
     this.#previous = record;
+  }
+
+  /**
+   * Another host than before, as in the log of many: the offset behind it, or -1 if it may be none. What starts with a digit
+   * may be a year, which one form has there.
+   */
+  #quickHost(block: Block, zone: number): number {
+    const { bytes } = block;
+    const zoneEnd = skipBytes(bytes, zone, this.#zone, this.#zoneLength);
+    if (zoneEnd === -1 || bytes[zoneEnd] !== SPACE) return -1;
+    const host = skipSpaces(bytes, zoneEnd);
+    const end = afterWord(bytes, host);
+    const first = bytes[host];
+    if (end === host || bytes[end] !== SPACE || bytes[end - 1] === COLON || isDigit(first)) return -1;
+    if (this.#skipIdent(bytes, host, end + 1) !== -1) return -1;
+    const ident = skipSpaces(bytes, end);
+    this.#tail.set(block, zone, ident);
+    this.#hostStart = first as number;
+    return ident;
   }
 
   /** The offset of the message behind `sshd[1]: ` of whom the reader reads, or -1. */
@@ -205,6 +227,8 @@ export class SyslogLines {
     const block = this.#block?.bytes === bytes ? this.#block : blockOf(bytes);
     this.#head.set(block, start, Number.isNaN(this.#cachedMinuteMs) ? start : this.#secondsStart);
     this.#tail.set(block, this.#zoneStart, ident);
+    this.#zone.set(this.#cachedZone);
+    this.#zoneLength = this.#timeEnd - this.#zoneStart;
     this.#headerMs = this.#cachedMinuteMs;
     this.#hostStart = bytes[host] as number;
   }

@@ -4,6 +4,7 @@ import { isIP } from "node:net";
 import { Counting } from "../../src/exporter/counting.ts";
 import { type LogRecord, sourceNames } from "../../src/model/record.ts";
 import { idents, parse } from "../../src/parsers/index.ts";
+import { SshdBytes } from "../../src/parsers/sshd-bytes.ts";
 import { JournalExport } from "../../src/sources/journal-export.ts";
 import { JournalRecords, journalFields } from "../../src/sources/journal-record.ts";
 import { parseKmsg } from "../../src/sources/kmsg.ts";
@@ -42,9 +43,9 @@ function checkEvent(record: LogRecord): string {
   );
 }
 
-function lines(bytes: Buffer, cut: number): LogRecord[] {
+function lines(bytes: Buffer, cut: number, bytesReader?: SshdBytes): LogRecord[] {
   const records: LogRecord[] = [];
-  const reader = new SyslogLines(idents, () => nowMs);
+  const reader = new SyslogLines(idents, () => nowMs, bytesReader);
   const taken = reader.read(bytes.subarray(0, cut), records);
   must(taken <= cut, `took ${taken} of ${cut} bytes`);
   const rest = bytes.subarray(taken);
@@ -65,6 +66,8 @@ const summary = (records: readonly LogRecord[]): string =>
     .slice(0, 6)
     .map((record) => `${record.ident} ${checkEvent(record).slice(0, 60)} ${record.count > 1}`)
     .join(";");
+
+const meaning = (record: LogRecord): unknown => [record.timeMs, record.ident, record.pid, record.count, parse(record)];
 
 /** Records of the captures, a few together: what one host said within a minute. */
 function captured(): Buffer[] {
@@ -124,6 +127,8 @@ export const recordTargets: readonly Target[] = [
       for (const record of records) checkRecord(record);
       const halves = lines(input, input.length >> 1);
       must(same(records, halves), "read in two parts it gives other records");
+      const quick = lines(input, input.length, new SshdBytes());
+      must(same(records.map(meaning), quick.map(meaning)), "read from its bytes it means something else");
       return summary(records);
     },
   },
