@@ -328,18 +328,17 @@ export class Connections {
     return connection;
   }
 
-  /** By its process first: that is one look into a small map, and right for most lines. */
-  #find(address: string, port: number, pid: number): Connection | undefined {
-    const connection = this.#byPid.get(pid);
-    if (connection?.port === port && connection.address === address) return connection;
-    return this.#byPeer.get(address, port);
+  /** `ofPid`: the one of the line's process, which is right for most lines. */
+  #find(address: string, port: number, ofPid: Connection | undefined): Connection | undefined {
+    return ofPid?.port === port && ofPid.address === address ? ofPid : this.#byPeer.get(address, port);
   }
 
   /** `port` 0: the line has none. */
   #begin(address: string, port: number, phase: "banner" | "auth" | "session", record: LogRecord): void {
     // Nothing could ever be joined to it.
     if (port === 0 && record.pid === 0) return;
-    let connection = port === 0 ? this.#byPid.get(record.pid) : this.#find(address, port, record.pid);
+    const ofPid = this.#byPid.get(record.pid);
+    let connection = port === 0 ? ofPid : this.#find(address, port, ofPid);
     if (connection && !this.#continues(connection, phase, record)) {
       this.#vanish(connection, record);
       connection = undefined;
@@ -364,7 +363,7 @@ export class Connections {
       }
     }
     if (record.pid !== 0 && connection.pid !== record.pid) {
-      if (this.#byPid.get(connection.pid) === connection) this.#byPid.delete(connection.pid);
+      if (connection.pid !== 0 && this.#byPid.get(connection.pid) === connection) this.#byPid.delete(connection.pid);
       connection.pid = record.pid;
       this.#takePid(record.pid, connection, record);
     }
@@ -423,7 +422,7 @@ export class Connections {
     const keyed = address !== undefined && port !== 0;
     const companion = pid === 0 ? undefined : this.#byPid.get(pid);
     if (keyed) {
-      const connection = this.#find(address, port, pid);
+      const connection = this.#find(address, port, companion);
       const another =
         connection?.ending?.logged &&
         connection !== companion &&

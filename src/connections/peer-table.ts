@@ -37,7 +37,8 @@ export function hashOf(address: string, port: number): number {
   return hash;
 }
 
-const fewestBuckets = 256;
+/** 16 kB. Most look-ups find nothing, and an empty bucket tells it without another place in memory. */
+const fewestBuckets = 2_048;
 
 export class PeerTable<T extends PeerEntry<T>> {
   #buckets: (T | undefined)[] = new Array<T | undefined>(fewestBuckets).fill(undefined);
@@ -61,7 +62,7 @@ export class PeerTable<T extends PeerEntry<T>> {
     entry.port = port;
     entry.hash = hash;
     this.#link(entry);
-    if (++this.#size > this.#buckets.length) this.#grow();
+    if (++this.#size > this.#buckets.length / 2) this.#grow();
   }
 
   /** Nothing if it is not in here. */
