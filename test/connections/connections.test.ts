@@ -445,8 +445,8 @@ describe("connections: bounds", () => {
     const startUs = process.cpuUsage().user;
     for (let i = 0; i < 40_000; i++) scene.at(0, sessionClosed, 1_000 + i);
     for (let i = 0; i < 40_000; i++) scene.at(0, refused(i));
-    // All against all of them would take half a minute.
-    expect(process.cpuUsage().user - startUs).to.be.below(3_000_000);
+    // All against all of them would take a minute.
+    expect(process.cpuUsage().user - startUs).to.be.below(8_000_000);
     expect(scene.wait(10_000).ends).to.have.length(80_000);
   });
 
