@@ -9,6 +9,7 @@
  * Samples and state are taken in turns of the event loop, so that this holds up nobody, and the state is not copied first:
  * whoever changes it waits until its text is made.
  */
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Sample } from "../model/metric.ts";
 import { Turns } from "../model/turns.ts";
 
@@ -84,6 +85,7 @@ export class Committer {
     try {
       const needed = this.#subject.dirty() || this.#failing || this.#shown.length === 0;
       const samples = await inTurns(this.#subject.samplesInParts());
+      await nextTurn();
       if (needed) await this.#save(taken);
       this.#shown = samples;
     } finally {
