@@ -44,9 +44,7 @@ function createHost({ paths, onWarning }: CollectorContext): Collector {
     },
     async run() {
       try {
-        // Not needed by any other command.
-        const { osInfo } = await import("systeminformation/lib/osinfo.js");
-        const { system } = await import("systeminformation/lib/system.js");
+        const { osInfo, system } = await import("systeminformation"); // large, and not needed by any other command
         const facts = { ...(await osInfo()), ...distributionOf(paths.rootfs) };
         samples = [hostInfo(facts, await system())];
       } catch (error) {
