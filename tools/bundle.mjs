@@ -21,6 +21,14 @@ const noBodies = {
   },
 };
 
+/** Large, loaded by few commands, and a bundle loses its named exports; its parts that are loaded by themselves are not. */
+const wholePackage = {
+  name: "whole package",
+  setup({ onResolve }) {
+    onResolve({ filter: /^systeminformation$/ }, ({ path }) => ({ path, external: true }));
+  },
+};
+
 /** The same for both; of the folder that it is in nothing gets into the output. */
 const options = {
   absWorkingDir: root,
@@ -48,8 +56,7 @@ async function makeDist() {
     outdir: fresh,
     entryNames: "cli/[name]",
     chunkNames: "cli/[name]-[hash]",
-    // Large, loaded by few commands, and a bundle loses its named exports.
-    external: ["systeminformation"],
+    plugins: [...options.plugins, wholePackage],
     splitting: true,
     format: "esm",
     legalComments: "linked",

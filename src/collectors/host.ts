@@ -44,7 +44,9 @@ function createHost({ paths, onWarning }: CollectorContext): Collector {
     },
     async run() {
       try {
-        const { osInfo, system } = await import("systeminformation"); // large, and not needed by any other command
+        // Not needed by any other command.
+        const { osInfo } = (await import("systeminformation/lib/osinfo.js")).default;
+        const { system } = (await import("systeminformation/lib/system.js")).default;
         const facts = { ...(await osInfo()), ...distributionOf(paths.rootfs) };
         samples = [hostInfo(facts, await system())];
       } catch (error) {
