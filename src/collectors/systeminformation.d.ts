@@ -3,11 +3,11 @@ declare module "systeminformation/lib/osinfo.js" {
   import type { Systeminformation } from "systeminformation";
 
   const osinfo: { osInfo(): Promise<Systeminformation.OsData> };
-  export default osinfo;
+  export = osinfo;
 }
 declare module "systeminformation/lib/system.js" {
   import type { Systeminformation } from "systeminformation";
 
   const system: { system(): Promise<Systeminformation.SystemData> };
-  export default system;
+  export = system;
 }
