@@ -57,6 +57,8 @@ class JournalSource implements Source {
   #status: SourceStatus = { up: false, reason: "journalctl has not started yet" };
   #run: JournalctlRun | undefined;
   #lookedMs = 0;
+  /** Whether the entry before was written long before it was read. */
+  #late = false;
   /** Not before then is journalctl left for the files again. */
   #catchUpMs = 0;
   /** The entry whose number was read last. */
@@ -111,6 +113,7 @@ class JournalSource implements Source {
       if (signal.aborted) return;
       this.#status = { up: true };
       this.#cursor = cursor;
+      this.#late = true;
       const records = entries.flatMap((entry) => this.#records.record(entry) ?? []);
       yield { records, position: this.#position(), lost: 0 };
     }
@@ -138,7 +141,7 @@ class JournalSource implements Source {
           if (first && resumedAt !== undefined && !again) {
             lost += Math.max(1, this.#vacuumed(resumedAt, cursor));
             this.#options.onWarning("journal: the entry read last is gone (vacuumed): those after it may be lost");
-          } else if (this.#cursor !== undefined && this.#isLate(entry)) lost += this.#vacuumed(this.#cursor, cursor);
+          } else if (this.#cursor !== undefined && this.#mayBeGone(entry)) lost += this.#vacuumed(this.#cursor, cursor);
           first = false;
           const record = again ? undefined : this.#records.record(entry);
           // --since knows whole seconds only.
@@ -166,9 +169,14 @@ class JournalSource implements Source {
     return this.#nowMs() - last.timeMs > behindMs;
   }
 
-  /** Vacuuming takes what is old: who reads what was just written misses nothing. */
-  #isLate(entry: JournalEntry): boolean {
-    return this.#nowMs() - (timeUsOf(entry) ?? Number.NaN) / 1000 > lateMs;
+  /**
+   * Whether something may have been vacuumed before this entry. That takes what is old: who has just read what was just
+   * written misses nothing. Who was late, and finds something fresh, may have been brought there by what is gone.
+   */
+  #mayBeGone(entry: JournalEntry): boolean {
+    const wasLate = this.#late;
+    this.#late = this.#nowMs() - (timeUsOf(entry) ?? Number.NaN) / 1000 > lateMs;
+    return wasLate || this.#late;
   }
 
   /** Entries of any program that were vacuumed between these two. Small gaps are others' entries: seldom looked at. */
