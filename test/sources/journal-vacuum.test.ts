@@ -84,6 +84,22 @@ describe("what was vacuumed unread", () => {
     await restarted.stop();
   });
 
+  it("is counted where the entry behind it was just written", async () => {
+    const folder = journal(archived(500));
+    const text = (number: number): string =>
+      `__CURSOR=${cursorOf(number)}\n${entry(number, { ...sshdFields, MESSAGE: "x" }).toString("latin1")}`;
+    const fresh = text(500).replace(/__REALTIME_TIMESTAMP=\d+/, `__REALTIME_TIMESTAMP=${Date.now()}000`);
+    writeFileSync(join(folder, "export"), text(1) + text(2) + fresh);
+    writeFileSync(join(folder, "journalctl"), `#!/bin/sh\ncat ${folder}/export\nexec sleep 60\n`);
+    chmodSync(join(folder, "journalctl"), 0o755);
+    const nowMs = (): number => Number(/__REALTIME_TIMESTAMP=(\d+)/.exec(fresh)?.[1]) / 1000;
+    const options = { ...start(), nowMs, directory: folder, command: join(folder, "journalctl") };
+    const running = new Reading(createJournalSource(options));
+    await running.count(3);
+    expect(running.lost).to.equal(497);
+    await running.stop();
+  });
+
   it("has no number in a cursor that is none", () => {
     expect(entryNumber(cursorOf(20_002))).to.deep.equal(at(20_002));
     for (const cursor of ["", "s=1;i=2;", `s=${by};i=x;`, `s=${by};i=${"f".repeat(16)};`])
