@@ -64,6 +64,7 @@ interface Head {
   readonly known: readonly KnownPeer[];
   readonly peers: Material["peers"];
   readonly kernelRead: boolean;
+  readonly netNamespace?: number | undefined;
   readonly saved?: NonNullable<Material["saved"]>;
 }
 
@@ -98,7 +99,7 @@ export function saveBundle(path: string, material: Material, plain: boolean): Sa
       ...material,
       async known() {
         const known = await material.known();
-        const { window, peers, kernelRead, saved } = material;
+        const { window, peers, kernelRead, netNamespace, saved } = material;
         const head: Head = {
           format,
           version,
@@ -110,6 +111,7 @@ export function saveBundle(path: string, material: Material, plain: boolean): Sa
             ...(peers.proxies && { proxies: peers.proxies.map(hide) }),
             ...(peers.healthChecks && { healthChecks: peers.healthChecks.map(hide) }),
           },
+          ...(netNamespace !== undefined && { netNamespace }),
           ...(saved !== undefined && { saved }),
         };
         await write(head);
@@ -223,6 +225,7 @@ export async function readBundle(path: string): Promise<Material> {
     known: async () => head.known,
     peers: head.peers,
     kernelRead: head.kernelRead,
+    ...(head.netNamespace !== undefined && { netNamespace: head.netNamespace }),
     ...(head.saved !== undefined && { saved: head.saved }),
     observations: observations(),
     async rest() {
@@ -290,6 +293,7 @@ const headShape = object({
     ipv6PrefixLength: optional(count),
   }),
   kernelRead: flag,
+  netNamespace: optional(whole),
   saved: anything,
 });
 

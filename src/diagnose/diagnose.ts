@@ -22,6 +22,8 @@ export interface Material {
   readonly peers: PeersOptions;
   /** Whether the kernel's lines are read. */
   readonly kernelRead: boolean;
+  /** Inode of the host's network namespace: the kernel tells of the connection tables of all, containers' too. */
+  readonly netNamespace?: number;
   /** Of the exporter's last hour. */
   readonly saved?: DiagnosisSnapshot;
   /** To be asked when the observations have ended. */
@@ -56,9 +58,16 @@ export interface Asked {
 }
 
 export async function diagnoseFrom(material: Material, { peer, probes = [] }: Asked = {}): Promise<Diagnosed> {
-  const { window, observations, peers, kernelRead, saved } = material;
+  const { window, observations, peers, kernelRead, netNamespace, saved } = material;
   const known = await material.known();
-  const replay = new Replay({ window, peers, known, kernelRead, ...(peer !== undefined && { peer }) });
+  const replay = new Replay({
+    window,
+    peers,
+    known,
+    kernelRead,
+    ...(netNamespace !== undefined && { netNamespace }),
+    ...(peer !== undefined && { peer }),
+  });
   const log = new ProbesInLog(probes);
   const seenBetween = new BetweenSeen(window, peer);
   for await (const batch of observations) {

@@ -5,7 +5,6 @@ import type { Config } from "../config/options.ts";
 import { ownNetNamespace } from "../exporter/net-namespace.ts";
 import { journalOf } from "../exporter/open-sources.ts";
 import { stateDirectory } from "../exporter/state-directory.ts";
-import type { Event } from "../model/event.ts";
 import { isTrusted, parse } from "../parsers/index.ts";
 import { offeredSources } from "../sources/offer.ts";
 import { recordKinds, SourceConflict, type SourceSelection, selectSources } from "../sources/select.ts";
@@ -58,7 +57,7 @@ export function hostMaterial(
       for (const record of records) {
         const event = parse(record);
         if (event === undefined) unmatched += isTrusted(record) ? 1 : 0;
-        else if (event.kind !== "noted" && !isForeign(event, netNamespace)) batch.push({ event, record });
+        else if (event.kind !== "noted") batch.push({ event, record });
       }
       yield batch;
     }
@@ -66,6 +65,7 @@ export function hostMaterial(
   return {
     window,
     kernelRead: readsKernel(selection),
+    ...(netNamespace !== undefined && { netNamespace }),
     observations: observations(),
     known: async () => {
       if (saved.known !== undefined && saved.known.length > 0) return saved.known;
@@ -101,12 +101,6 @@ export function hostMaterial(
       };
     },
   };
-}
-
-/** The kernel tells of the connection tables of all its network namespaces, containers' too. */
-function isForeign(event: Event, netNamespace: number | undefined): boolean {
-  if (event.kind !== "kernel.conntrack_full" || event.netNamespace === undefined) return false;
-  return netNamespace !== undefined && event.netNamespace !== netNamespace;
 }
 
 /** As the exporter selects, but for the kernel's lines: the journal and files reach back further than the ring buffer. */

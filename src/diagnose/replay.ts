@@ -14,7 +14,7 @@ import type { Event } from "../model/event.ts";
 import type { Sample } from "../model/metric.ts";
 import type { LogRecord } from "../model/record.ts";
 import { Ledger } from "../tallies/index.ts";
-import { kernelMetrics } from "../tallies/kernel.ts";
+import { isForeign, kernelMetrics } from "../tallies/kernel.ts";
 import { oomMetrics } from "../tallies/oom.ts";
 import { decides, type Subject } from "./decisive.ts";
 import { Lines } from "./evidence-lines.ts";
@@ -38,6 +38,8 @@ export interface ReplayOptions {
   readonly known: readonly { readonly address: string; readonly timeMs: number }[];
   /** The kernel's own lines are read, from whatever source: else what they would count is unknown, not 0. */
   readonly kernelRead: boolean;
+  /** Of the host; undefined: every network namespace's full table counts. */
+  readonly netNamespace?: number;
   /** Only connections of this address, which counts as known. */
   readonly peer?: string;
 }
@@ -56,9 +58,9 @@ export class Replay {
 
   constructor(options: ReplayOptions) {
     this.#options = options;
-    const { window, peers, known, peer } = options;
+    const { window, peers, known, peer, netNamespace } = options;
     // Counted from 0, should there be any: whether they are read at all is told by their sources.
-    this.#ledger = new Ledger({ ...(peers && { peers }), flowLogs: true, haproxy: true });
+    this.#ledger = new Ledger({ ...(peers && { peers }), flowLogs: true, haproxy: true, netNamespace });
     for (const { address, timeMs } of known) this.#ledger.learn(address, timeMs);
     this.#clockMs = Math.floor((window.fromMs - warmUpMs) / judgeMs) * judgeMs;
     this.#eventMs = this.#clockMs;
@@ -161,7 +163,9 @@ export class Replay {
   }
 
   #quote(subjects: readonly Subject[], event: Event, record: LogRecord, stranger: boolean): void {
-    const { fromMs, toMs } = this.#options.window;
+    const { window, netNamespace } = this.#options;
+    const { fromMs, toMs } = window;
+    if (event.kind === "kernel.conntrack_full" && isForeign(event.netNamespace, netNamespace)) return;
     if (subjects.length === 0 || record.timeMs < fromMs || record.timeMs > toMs) return;
     for (const subject of subjects) {
       const lines = this.#lines.get(subject) ?? new Lines();

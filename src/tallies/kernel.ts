@@ -113,7 +113,7 @@ export class KernelTally implements Tally {
     const counters = this.#counters;
     switch (event.kind) {
       case "kernel.conntrack_full":
-        if (this.#isForeign(event.netNamespace)) {
+        if (isForeign(event.netNamespace, this.#netNamespace)) {
           // So are the suppressed lines that were told before it.
           this.#suppressed = undefined;
           return;
@@ -157,11 +157,6 @@ export class KernelTally implements Tally {
     }
   }
 
-  /** The ring buffer is the machine's: the table may be a container's, or that of the host around this one. */
-  #isForeign(netNamespace: number | undefined): boolean {
-    return netNamespace !== undefined && this.#netNamespace !== undefined && netNamespace !== this.#netNamespace;
-  }
-
   samples(): Sample[] {
     return Object.values(this.#counters).flatMap((counters) => counters.samples());
   }
@@ -196,3 +191,7 @@ export const kernelMetrics = [
   fileMax,
   hungTasks,
 ];
+
+/** The ring buffer is the machine's: the table may be a container's, or that of the host around this one. */
+export const isForeign = (netNamespace: number | undefined, own: number | undefined): boolean =>
+  netNamespace !== undefined && own !== undefined && netNamespace !== own;

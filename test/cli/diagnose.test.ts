@@ -74,6 +74,9 @@ describe("the diagnose command", function () {
     };
     expect(await found(4026531840)).to.match(/table full in netns 4026531840/);
     expect(await found(4026532999)).not.to.include("table full");
+    const bundle = join(folder, "web1.bundle");
+    await run(`--path.procfs=${folder}/proc`, `--source.logfile=${log}`, `--bundle=${bundle}`);
+    expect((await runExporter("diagnose", "--from-bundle", bundle)).stdout).not.to.include("table full");
   });
 
   it("looks only at the window", async () => {
