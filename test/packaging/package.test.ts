@@ -110,10 +110,9 @@ describe("a release", function () {
       const size = async (program: string, ...args: string[]): Promise<number> =>
         Number(/new_space (\d+)/.exec((await run(program, args, { env })).stderr)?.[1]);
       const plain = await size(process.execPath, "--eval", "0");
-      const bounded = await size(process.execPath, join(made.clone, "dist/cli/main.js"), "--version");
-      expect(await size(executable, "--version"))
-        .to.equal(bounded)
-        .and.to.be.lessThan(plain);
+      const program = await size(process.execPath, join(made.clone, "dist/cli/main.js"), "--version");
+      // 1 or 2 MB, as the last collection left them, of 16.
+      for (const bounded of [program, await size(executable, "--version")]) expect(bounded).to.be.within(1, plain / 4);
     });
 
     it("serves metrics, with what its bundled packages find out about the host", async () => {
