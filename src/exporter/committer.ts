@@ -1,6 +1,7 @@
 /**
  * Counters are shown as they were committed: what /metrics shows is never beyond what the state directory holds, so
- * after a kill -9 the log is read again from there and no counter steps back. At most one commit a second.
+ * after a kill -9 the log is read again from there and no counter steps back. At most one commit a second. Whether the
+ * disk has it too is not waited for: that is for the day on which the machine itself stops.
  *
  * When a commit fails (disk full) the counters go on in memory, and `sshreset_state_commit_success` says 0: an exporter
  * that froze when the disk fills would be blind just when it is needed. After a restart the log is read again from the
@@ -12,6 +13,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Sample } from "../model/metric.ts";
 import { Turns } from "../model/turns.ts";
+import type { Written } from "../state/snapshot.ts";
 
 const shortestIntervalMs = 1000;
 
@@ -24,8 +26,8 @@ export interface Committable {
   samplesInParts(): Iterable<readonly Sample[]>;
 }
 
-/** Calls `onTaken` once the state may change again. */
-export type WriteState = (state: unknown, onTaken: () => void) => Promise<void>;
+/** Calls `onTaken` once the state may change again, and resolves when a kill of this process cannot undo it. */
+export type WriteState = (state: unknown, onTaken: () => void) => Promise<Written>;
 
 export class Committer {
   #shown: readonly Sample[] = [];
@@ -107,14 +109,24 @@ export class Committer {
 
   async #save(onTaken: () => void): Promise<void> {
     try {
-      await this.#write(this.#subject.state(), onTaken);
+      const { settled } = await this.#write(this.#subject.state(), onTaken);
       this.#commits.success++;
-      this.#failing = false;
+      // Nobody who scrapes waits for the disk.
+      settled.then(
+        () => {
+          this.#failing = false;
+        },
+        (error: unknown) => this.#fail(error),
+      );
     } catch (error) {
-      this.#commits.error++;
-      if (!this.#failing) this.#onError(error);
-      this.#failing = true;
+      this.#fail(error);
     }
+  }
+
+  #fail(error: unknown): void {
+    this.#commits.error++;
+    if (!this.#failing) this.#onError(error);
+    this.#failing = true;
   }
 }
 

@@ -58,6 +58,8 @@ export class Exporter {
   readonly #counting: Counting;
   readonly #committer: Committer;
   readonly #collectors: RunningCollectors;
+  readonly #savedCounts: SnapshotFile;
+  readonly #savedSamples: SnapshotFile;
   readonly #judging: Judging;
   readonly #definitions: readonly MetricDef[];
   readonly #written: Readonly<Record<Format, Written>> = { text: new Map(), openmetrics: new Map() };
@@ -89,20 +91,21 @@ export class Exporter {
     openStateDirectory(path, create);
     this.#directory = path;
     this.#evidence = config["web.show-evidence"] ? new EvidenceLines() : undefined;
+    this.#savedCounts = new SnapshotFile(path, countsFile);
+    this.#savedSamples = new SnapshotFile(path, samplesFile);
     this.#counting = this.#loadCounting();
-    const savedSamples = new SnapshotFile(path, samplesFile);
     const saveSamples = async (state: unknown) => {
-      await savedSamples
+      await this.#savedSamples
         .commit(state)
+        .then(({ settled }) => settled)
         .catch((error: unknown) =>
           log.warn({ directory: path, error: String(error) }, "cannot save the samples of the last hour"),
         );
     };
     this.#judging = this.#load(samplesFile, (saved) => new Judging(saveSamples, saved)) ?? new Judging(saveSamples);
-    const counts = new SnapshotFile(path, countsFile);
     this.#committer = new Committer(
       this.#counting,
-      (state, onTaken) => counts.commit(state, onTaken),
+      (state, onTaken) => this.#savedCounts.commit(state, onTaken),
       (error) =>
         log.error({ directory: path, error: String(error) }, "cannot commit the state; counters go on in memory"),
     );
@@ -155,6 +158,7 @@ export class Exporter {
     await this.#running;
     await this.#committer.commit();
     await this.#judging.save();
+    await Promise.all([this.#savedCounts.settled, this.#savedSamples.settled]);
   }
 
   /** A reload was asked for and its configuration was bad. */

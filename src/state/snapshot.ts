@@ -1,10 +1,11 @@
 /**
  * Snapshots in the state directory: load, commit, set aside what is broken. It does not know what it stores.
- * A commit is atomic (write beside, fdatasync, rename(2)): a reader sees the old or the new one, never half of it.
+ * A commit is atomic: it is written beside, and outlives this process from then on, since a whole file beside is the newest
+ * one for who loads it. Then fdatasync(2) and rename(2) make it outlive the machine, and nobody waits for the disk.
  * Full tables are some megabytes of text: it is made in short slices, and in memory, since a disk may be slow.
  */
 import { accessSync, constants, mkdirSync, readFileSync, renameSync, statSync } from "node:fs";
-import { open, rename } from "node:fs/promises";
+import { type FileHandle, open, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { LongList } from "../model/long-list.ts";
 import { Turns } from "../model/turns.ts";
@@ -50,6 +51,7 @@ export function loadSnapshot<T>(directory: string, fileName: string, restore: (d
   const path = join(directory, fileName);
   let text: string;
   try {
+    if (isWhole(besideOf(path))) renameSync(besideOf(path), path);
     const { size } = statSync(path);
     if (size > longestBytes) return setAside(path, `it has ${size} bytes, more than any exporter writes`);
     text = readFileSync(path, "utf8");
@@ -66,10 +68,28 @@ export function loadSnapshot<T>(directory: string, fileName: string, restore: (d
   }
 }
 
+const besideOf = (path: string): string => `${path}.new`;
+
+/** Not if it is missing, or its writer was killed before its end. */
+function isWhole(path: string): boolean {
+  try {
+    if (statSync(path).size > longestBytes) return false;
+    JSON.parse(readFileSync(path, "utf8"));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function setAside(path: string, reason: string): Loaded<never> {
   const kept = `${path}.broken`;
   renameSync(path, kept);
   return { value: undefined, setAside: { path: kept, reason: reason.slice(0, 300) } };
+}
+
+export interface Written {
+  /** Resolves when it would outlive the machine; rejects if it does not. */
+  readonly settled: Promise<void>;
 }
 
 /** Of a list so many entries become text at once. */
@@ -79,35 +99,49 @@ const largestPieceBytes = 1024 * 1024;
 
 /** One file in the state directory, written again and again. */
 export class SnapshotFile {
-  readonly #directory: string;
-  readonly #fileName: string;
+  readonly #path: string;
   /** Memory of the commit before: else each would take some megabytes more, until V8 cares. */
   #spare: readonly Buffer[] = [];
+  #settled: Promise<void> = Promise.resolve();
 
   constructor(directory: string, fileName: string) {
-    this.#directory = directory;
-    this.#fileName = fileName;
+    this.#path = join(directory, fileName);
   }
 
   /**
-   * `data` must not change before `onTaken` is called: from then on its text is held here. Rejects on any write error,
-   * and calls `onTaken` before that.
+   * Resolves when a kill of this process can take it away no more. `data` must not change before `onTaken` is called: from
+   * then on its text is held here. Rejects on any write error, and calls `onTaken` before that.
    */
-  async commit(data: unknown, onTaken: () => void = () => {}): Promise<void> {
+  async commit(data: unknown, onTaken: () => void = () => {}): Promise<Written> {
     const text = new TextInPieces(this.#spare);
     this.#spare = [];
     await serialise({ version: formatVersion, data }, text).finally(onTaken);
-    const path = join(this.#directory, this.#fileName);
-    const temporary = `${path}.new`;
-    const file = await open(temporary, "w", 0o600);
+    await this.#settled;
+    const file = await open(besideOf(this.#path), "w", 0o600);
     try {
       for (const piece of text.pieces()) await file.writeFile(piece);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+    this.#spare = text.memory();
+    const settled = this.#settle(file);
+    this.#settled = settled.catch(() => {});
+    return { settled };
+  }
+
+  /** Waits for the disk, if it still has to do something; never rejects. */
+  get settled(): Promise<void> {
+    return this.#settled;
+  }
+
+  async #settle(file: FileHandle): Promise<void> {
+    try {
       await file.datasync();
     } finally {
       await file.close();
     }
-    await rename(temporary, path);
-    this.#spare = text.memory();
+    await rename(besideOf(this.#path), this.#path);
   }
 }
 

@@ -12,6 +12,8 @@ function bench() {
     disk: undefined as unknown,
     broken: false,
     errors: 0,
+    /** Of the next commit: rejects if the disk fails afterwards. */
+    settled: () => Promise.resolve(),
     held: undefined as (() => void) | undefined,
     /** Called when the state's text is being made, and waited for. */
     taking: async () => {},
@@ -31,6 +33,7 @@ function bench() {
           world.held = resolve;
         });
       world.disk = state;
+      return { settled: world.settled() };
     },
     () => world.errors++,
     () => world.nowMs,
@@ -97,6 +100,7 @@ describe("exporter/committer", () => {
       async (state, onTaken) => {
         onTaken();
         world.disk = state as number;
+        return { settled: Promise.resolve() };
       },
       () => undefined,
     );
@@ -145,5 +149,27 @@ describe("exporter/committer", () => {
     world.nowMs += 1000;
     expect(sampleValue(await committer.samples(), "sshreset_state_commit_success")).to.equal(1);
     expect(world.disk).to.deep.equal({ count: 2 });
+  });
+
+  it("waits for no disk, says once when that fails afterwards, and writes again", async () => {
+    const { world, committer } = bench();
+    const success = async () => sampleValue(await committer.samples(), "sshreset_state_commit_success");
+    let fail = (_: Error): void => {};
+    const slow = new Promise<void>((_, reject) => {
+      fail = reject;
+    });
+    world.settled = () => slow;
+    expect(await success()).to.equal(1);
+    fail(new Error("EIO"));
+    await nextTurn();
+    expect(await success()).to.equal(0);
+    world.dirty = false;
+    world.settled = () => Promise.reject(new Error("EIO"));
+    world.nowMs = 1000;
+    await success();
+    expect([world.errors, await success()]).to.deep.equal([1, 0]);
+    world.settled = () => Promise.resolve();
+    world.nowMs = 2000;
+    expect(await success()).to.equal(1);
   });
 });

@@ -1,6 +1,7 @@
 import {
   chmodSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
   rmSync,
@@ -24,26 +25,30 @@ describe("state/snapshot", () => {
   });
   afterEach(() => rmSync(directory, { recursive: true, force: true }));
   const load = () => loadSnapshot(directory, "snapshot.json", (data) => data);
+  const commit = async (data: unknown) => {
+    const { settled } = await file.commit(data);
+    await settled;
+  };
 
   it("gives back what was committed, and nothing at the first start", async () => {
     expect(load()).to.deep.equal({ value: undefined });
-    await file.commit({ positions: { logfile: { offset: 12 } } });
+    await commit({ positions: { logfile: { offset: 12 } } });
     expect(load()).to.deep.equal({ value: { positions: { logfile: { offset: 12 } } } });
     expect(statSync(join(directory, "snapshot.json")).mode & 0o777).to.equal(0o600);
   });
 
   it("stores what was there when the commit was asked for, not what came while it was written", async () => {
     const data = { n: 1 };
-    const commit = file.commit(data);
+    const committed = commit(data);
     data.n = 2;
-    await commit;
+    await committed;
     expect(load().value).to.deep.equal({ n: 1 });
   });
 
   it("stores long lists whole, among and inside short ones", async () => {
     const list = (length: number) => Array.from({ length }, (_, n) => [`k${n}`, n, { n }]);
     const data = { a: list(2_500), b: [list(1_001), list(1_000)], c: { d: list(3_000), e: "end" }, f: list(0) };
-    await file.commit(data);
+    await commit(data);
     expect(load().value).to.deep.equal(data);
   });
 
@@ -52,11 +57,11 @@ describe("state/snapshot", () => {
       fc.asyncProperty(fc.jsonValue(), fc.array(fc.jsonValue()), fc.nat(450), async (value, entries, length) => {
         const long = Array.from({ length }, (_, n) => entries[n % Math.max(1, entries.length)] ?? n);
         const data = { value, long, none: undefined, in: [long, value, [], {}], "é\u2028\ud83d": [undefined, long] };
-        await file.commit(data);
+        await commit(data);
         const text = readFileSync(join(directory, "snapshot.json"), "utf8");
         expect(text).to.equal(JSON.stringify({ version: 1, data }));
         const lazy = { ...data, long: new LongList(() => long), in: [new LongList(() => long), value, [], {}] };
-        await file.commit(lazy);
+        await commit(lazy);
         expect(readFileSync(join(directory, "snapshot.json"), "utf8")).to.equal(text);
       }),
       { numRuns: 100 },
@@ -68,18 +73,18 @@ describe("state/snapshot", () => {
       long: Array.from({ length: 3_000 }, (_, n) => `${n} `.padEnd(1_000, "€")),
       text: "€".repeat(2_000_000),
     };
-    await file.commit(data);
+    await commit(data);
     expect(load().value).to.deep.equal(data);
   });
 
   it("takes the memory of the commit before again", async () => {
     const big = { list: Array.from({ length: 20_000 }, (_, n) => `entry ${n}`.padEnd(100)) };
     const external = () => process.memoryUsage().arrayBuffers / 1e6;
-    await file.commit(big);
+    await commit(big);
     const before = external();
-    for (let n = 0; n < 5; n++) await file.commit(big);
+    for (let n = 0; n < 5; n++) await commit(big);
     expect(external() - before).to.be.below(2);
-    await file.commit({ small: true });
+    await commit({ small: true });
     expect(load().value).to.deep.equal({ small: true });
   });
 
@@ -98,6 +103,7 @@ describe("state/snapshot", () => {
       expect(existsSync(join(directory, "snapshot.json.new"))).to.equal(false);
     });
     clearInterval(running);
+    await file.settled;
     expect(taken).to.be.above(3);
   });
 
@@ -118,8 +124,44 @@ describe("state/snapshot", () => {
     expect(taken).to.equal(2);
   });
 
+  it("gives back what was committed before its writer was killed, whether the disk had it or not", async () => {
+    const path = join(directory, "snapshot.json");
+    await commit({ n: 1 });
+    const first = readFileSync(path);
+    await commit({ n: 2 });
+    const second = readFileSync(path);
+    for (let length = 0; length <= second.length; length++) {
+      writeFileSync(path, first);
+      writeFileSync(`${path}.new`, second.subarray(0, length));
+      expect(load().value).to.deep.equal({ n: length === second.length ? 2 : 1 });
+    }
+    expect(existsSync(`${path}.new`)).to.equal(false);
+    expect(load().value).to.deep.equal({ n: 2 });
+  });
+
+  it("has written it whole, for who loads it, when a commit resolves", async () => {
+    await commit({ n: 1 });
+    await file.commit({ n: 2 });
+    const kept = existsSync(join(directory, "snapshot.json.new")) ? "snapshot.json.new" : "snapshot.json";
+    expect(JSON.parse(readFileSync(join(directory, kept), "utf8")).data).to.deep.equal({ n: 2 });
+    await file.settled;
+    expect(load().value).to.deep.equal({ n: 2 });
+  });
+
+  it("says that a commit did not reach the disk, and goes on", async () => {
+    await commit({ n: 1 });
+    const path = join(directory, "snapshot.json");
+    rmSync(path);
+    // A folder with something in it cannot be renamed over.
+    mkdirSync(join(path, "in-the-way"), { recursive: true });
+    expect(await commit({ n: 2 }).catch((error) => error.code)).to.be.oneOf(["EISDIR", "ENOTEMPTY"]);
+    rmSync(path, { recursive: true });
+    await commit({ n: 3 });
+    expect(load().value).to.deep.equal({ n: 3 });
+  });
+
   it("sets a snapshot aside that is cut at any byte, and starts fresh", async () => {
-    await file.commit({ positions: { a: 1 } });
+    await commit({ positions: { a: 1 } });
     const whole = readFileSync(join(directory, "snapshot.json"));
     for (let length = 0; length < whole.length; length++) {
       writeFileSync(join(directory, "snapshot.json"), whole.subarray(0, length));
@@ -132,7 +174,7 @@ describe("state/snapshot", () => {
   });
 
   it("sets a snapshot aside whose content its owner refuses", async () => {
-    await file.commit({ positions: 7 });
+    await commit({ positions: 7 });
     const refuse = () => {
       throw new Error("positions is 7");
     };
