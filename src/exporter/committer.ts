@@ -58,13 +58,26 @@ export class Committer {
   async samples(): Promise<readonly Sample[]> {
     if (this.#nowMs() - this.#committedAtMs >= shortestIntervalMs) await this.commit();
     else await this.#running;
+    return [...this.#shown, ...this.#ownSamples()];
+  }
+
+  #ownSamples(): readonly Sample[] {
     const { success, error } = this.#commits;
     return [
-      ...this.#shown,
       { name: "sshreset_state_commit_success", value: this.#failing ? 0 : 1 },
       { name: "sshreset_state_commits_total", labels: { result: "success" }, value: success },
       { name: "sshreset_state_commits_total", labels: { result: "error" }, value: error },
     ];
+  }
+
+  /** The samples of now, committed or not: for whoever neither shows nor saves them. */
+  async uncommitted(): Promise<readonly Sample[]> {
+    const taken = await this.#take();
+    try {
+      return [...(await inTurns(this.#subject.samplesInParts())), ...this.#ownSamples()];
+    } finally {
+      taken();
+    }
   }
 
   /** The only way to change the state: at once, or when it was taken. */
@@ -83,7 +96,7 @@ export class Committer {
 
   async #commitOnce(): Promise<void> {
     this.#committedAtMs = this.#nowMs();
-    const taken = this.#take();
+    const taken = await this.#take();
     try {
       const needed = this.#subject.dirty() || this.#failing || this.#shown.length === 0;
       const samples = await inTurns(this.#subject.samplesInParts());
@@ -96,7 +109,8 @@ export class Committer {
   }
 
   /** Who would change the state waits until the function that this gives is called. */
-  #take(): () => void {
+  async #take(): Promise<() => void> {
+    while (this.#taking !== undefined) await this.#taking;
     let taken = (): void => {};
     this.#taking = new Promise((resolve) => {
       taken = () => {

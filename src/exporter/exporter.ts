@@ -213,7 +213,9 @@ export class Exporter {
 
   /** Judges the causes now; by itself it does so every 15 seconds. */
   async judge(): Promise<void> {
-    await this.#judging.judge(Date.now(), await this.#gather());
+    // What is saved of them must not be ahead of the counts that the next life begins with.
+    const samples = this.#judging.savesNext ? this.#gather() : this.#gather(() => this.#committer.uncommitted());
+    await this.#judging.judge(Date.now(), await samples);
   }
 
   verdicts(): readonly Verdict[] {
@@ -295,12 +297,12 @@ export class Exporter {
   }
 
   /** Everything there is to show now. */
-  async #gather(): Promise<readonly Sample[]> {
+  async #gather(count = () => this.#committer.samples()): Promise<readonly Sample[]> {
     await this.#begun;
     // Collectors are read while the disk is waited for, in a turn of their own.
-    const committed = this.#committer.samples();
+    const counts = count();
     await nextTurn();
-    const [counted, { samples, states }] = await Promise.all([committed, this.#collectors.collect()]);
+    const [counted, { samples, states }] = await Promise.all([counts, this.#collectors.collect()]);
     this.#collectorStates = states;
     return [
       { name: "sshreset_build_info", labels: { version: this.#version, node: process.version }, value: 1 },

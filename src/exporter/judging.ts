@@ -37,8 +37,14 @@ export class Judging {
     this.#latest = samples;
     this.#trends = undefined;
     this.#show(timeMs);
+    const saves = this.savesNext;
     this.#judgements++;
-    if (this.#judgements % judgementsPerSave === 0) await this.save();
+    if (saves) await this.save();
+  }
+
+  /** Whether the samples of the next judgement will be written down. */
+  get savesNext(): boolean {
+    return (this.#judgements + 1) % judgementsPerSave === 0;
   }
 
   save(): Promise<void> {

@@ -112,6 +112,27 @@ describe("exporter/committer", () => {
     expect(world.count).to.equal(3);
   });
 
+  it("gives samples of now without a commit, of one moment, also beside one", async () => {
+    const { world, committer } = bench();
+    await committer.samples();
+    world.count = 7;
+    const [now, , shown] = await Promise.all([
+      committer.uncommitted(),
+      committer.change(() => world.count++),
+      committer.samples(),
+    ]);
+    expect(sampleValue(now, "count")).to.equal(7);
+    expect(sampleValue(now, "sshreset_state_commits_total", "success")).to.equal(1);
+    expect(sampleValue(shown, "count")).to.equal(0);
+    expect(world.disk).to.deep.equal({ count: 0 });
+    world.nowMs = 1000;
+    const later = committer.uncommitted();
+    const commit = committer.samples();
+    await committer.change(() => world.count++);
+    expect(sampleValue(await later, "count")).to.equal(8);
+    expect([sampleValue(await commit, "count"), world.disk]).to.deep.equal([8, { count: 8 }]);
+  });
+
   it("holds nobody up when the state cannot be taken", async () => {
     const { world, committer } = bench();
     world.taking = () => Promise.reject(new Error("a bug"));
