@@ -88,7 +88,7 @@ export class Connections {
   readonly #portless = new Set<Connection>();
   readonly #ended = new RecentEnds(10_000);
   /** To the time of the end. */
-  readonly #endedPids = new Recent<number, number>(20_000);
+  readonly #endedPids = new Recent<number, number>(10_000);
   readonly #connectionPool = new Pool(() => new Connection());
   readonly #endingPool = new Pool(() => new Ending());
   /** No end without a port is remembered after this. */
