@@ -195,12 +195,12 @@ export async function overlooked(
   before: LogReader,
   named: HeldFile,
 ): Promise<Successor | Moving | undefined> {
-  const stats = statSync(path, { throwIfNoEntry: false });
-  if (stats === undefined || !isSame(named, { device: stats.dev, inode: stats.ino })) return undefined;
+  if (!hasName(path, named)) return undefined;
   const found = await oldestAfterInPeace(path, before, named);
   if (found === undefined) return "moving";
   if (found.reader === named) return undefined;
-  if (isSame(found.reader, named)) {
+  // Once the file has lost its name, what is found may have come after it.
+  if (isSame(found.reader, named) || !hasName(path, named)) {
     found.reader.close();
     return undefined;
   }
@@ -209,10 +209,15 @@ export async function overlooked(
   const next = await oldestAfterInPeace(path, found.reader, named);
   if (next !== undefined && next.reader !== named) {
     next.reader.close();
-    return found;
+    if (hasName(path, named)) return found;
   }
   found.reader.close();
   return next === undefined ? "moving" : undefined;
+}
+
+function hasName(path: string, file: FileIdentity): boolean {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  return stats !== undefined && isSame(file, { device: stats.dev, inode: stats.ino });
 }
 
 /** Undefined while the names move too fast. */
