@@ -299,7 +299,7 @@ export class Exporter {
   /** Everything there is to show now. */
   async #gather(count = () => this.#committer.samples()): Promise<readonly Sample[]> {
     await this.#begun;
-    // Collectors are read while the disk is waited for, in a turn of their own.
+    // Collectors are read while a commit is written, in a turn of their own.
     const counts = count();
     await nextTurn();
     const [counted, { samples, states }] = await Promise.all([counts, this.#collectors.collect()]);
